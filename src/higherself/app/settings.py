@@ -1,0 +1,260 @@
+"""Every setting, read once from the environment and `.env`, checked, frozen, each with its source."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from higherself.kernel.errors import Misconfigured
+
+DOTENV = ".env"
+
+Tier = Literal["voyage", "openai", "local"]
+
+
+def _http(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return url.rstrip("/")
+
+
+def _postgres(url: SecretStr) -> SecretStr:
+    from higherself.db.inspection import url_fault
+
+    if fault := url_fault(url.get_secret_value()):
+        raise ValueError(fault)
+    return url
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path.expanduser()))
+
+
+Url = Annotated[str, AfterValidator(_http)]
+Folder = Annotated[Path, AfterValidator(_absolute)]
+
+
+def _default_home() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("higherself", appauthor=False)
+
+
+def _setting(name: str, example: str, description: str, **more: Any) -> Any:
+    return Field(
+        validation_alias=name,
+        description=description,
+        examples=[example],
+        json_schema_extra={"name": name},
+        **more,
+    )
+
+
+class Settings(BaseModel):
+    """What an operator can set. Unset means the default; an empty value means unset."""
+
+    model_config = ConfigDict(frozen=True, validate_default=True)
+
+    database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = _setting(
+        "DATABASE_URL",
+        "postgresql://user:password@db.example.org:5432/postgres",
+        "The PostgreSQL to use; unset: an embedded one in HIGHERSELF_HOME.",
+        default=None,
+    )
+    home: Folder = _setting(
+        "HIGHERSELF_HOME",
+        "/var/lib/higherself",
+        "Where this installation keeps its data.",
+        default_factory=_default_home,
+    )
+    notion_token: SecretStr | None = _setting(
+        "NOTION_TOKEN", "ntn_...", "The token of the Notion integration.", default=None
+    )
+    notion_base_url: Url = _setting(
+        "NOTION_BASE_URL",
+        "https://api.notion.com",
+        "Where the Notion API answers.",
+        default="https://api.notion.com",
+    )
+    notion_webhook_token: SecretStr | None = _setting(
+        "NOTION_WEBHOOK_TOKEN",
+        "secret_...",
+        "The verification token of Notion's webhooks.",
+        default=None,
+    )
+    notion_plan: Literal["free", "plus", "business", "enterprise"] = _setting(
+        "NOTION_PLAN", "plus", "The Notion plan, which decides the request budget.", default="free"
+    )
+    voyage_api_key: SecretStr | None = _setting(
+        "VOYAGE_API_KEY", "pa-...", "The key for Voyage AI's embeddings.", default=None
+    )
+    voyage_base_url: Url = _setting(
+        "VOYAGE_BASE_URL",
+        "https://api.voyageai.com/v1",
+        "Where Voyage AI answers.",
+        default="https://api.voyageai.com/v1",
+    )
+    openai_api_key: SecretStr | None = _setting(
+        "OPENAI_API_KEY", "sk-...", "The key for OpenAI.", default=None
+    )
+    openai_base_url: Url = _setting(
+        "OPENAI_BASE_URL",
+        "https://api.openai.com/v1",
+        "Where OpenAI, or a server that speaks its protocol, answers.",
+        default="https://api.openai.com/v1",
+    )
+    anthropic_api_key: SecretStr | None = _setting(
+        "ANTHROPIC_API_KEY", "sk-ant-...", "The key for Anthropic.", default=None
+    )
+    anthropic_base_url: Url = _setting(
+        "ANTHROPIC_BASE_URL",
+        "https://api.anthropic.com",
+        "Where Anthropic answers.",
+        default="https://api.anthropic.com",
+    )
+    llm: str = _setting(
+        "HIGHERSELF_LLM",
+        "anthropic:claude-sonnet-4-5",
+        "The language model agents use; `template`: none, fixed templates do the work.",
+        default="template",
+        min_length=1,
+    )
+    embedding_tiers: tuple[Tier, ...] = _setting(
+        "HIGHERSELF_EMBEDDING_TIERS",
+        "voyage,openai,local",
+        "Embedding providers in the order in which they are tried.",
+        default=("voyage", "openai", "local"),
+        min_length=1,
+    )
+    nats_url: str | None = _setting(
+        "NATS_URL",
+        "nats://localhost:4222",
+        "A NATS server with JetStream, as another road for messages.",
+        default=None,
+        pattern=r"^(nats|tls)://",
+    )
+    smtp_url: SecretStr | None = _setting(
+        "SMTP_URL",
+        "smtp://user:password@mail.example.org:587",
+        "Where e-mail goes out.",
+        default=None,
+    )
+    host: str = _setting(
+        "HIGHERSELF_HOST",
+        "127.0.0.1",
+        "The address to listen on: loopback, until there are API keys.",
+        default="127.0.0.1",
+        min_length=1,
+    )
+    port: int = _setting(
+        "HIGHERSELF_PORT", "8787", "The port to listen on.", default=8787, ge=1, le=65535
+    )
+    log: Literal["console", "json"] = _setting(
+        "HIGHERSELF_LOG", "json", "How log lines look.", default="console"
+    )
+    extensions: tuple[Folder, ...] = _setting(
+        "HIGHERSELF_EXTENSIONS",
+        "/srv/higherself/skills:/srv/higherself/workflows",
+        "Folders whose Python files and workflows are loaded at start.",
+        default=(),
+    )
+    otel_endpoint: Url | None = _setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "http://localhost:4318",
+        "Where OpenTelemetry traces go (needs the extra `otel`).",
+        default=None,
+    )
+
+    @classmethod
+    def names(cls) -> dict[str, str]:
+        """Return the environment variable of each field."""
+        return {name: str(field.validation_alias) for name, field in cls.model_fields.items()}
+
+
+_SEPARATORS = {"HIGHERSELF_EMBEDDING_TIERS": ",", "HIGHERSELF_EXTENSIONS": ":"}
+
+
+def load_settings(
+    environment: dict[str, str] | None = None, *, folder: Path | None = None
+) -> tuple[Settings, dict[str, str]]:
+    """Return the settings and, for each name that is set, where it was: `environment` or `.env`.
+
+    The environment wins over `.env` in ``folder`` (the current one).
+
+    Raises
+        Misconfigured: naming every wrong setting, what is wrong with it, and an example.
+    """
+    from dotenv import dotenv_values
+
+    path = (folder or Path.cwd()) / DOTENV
+    sources: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    known = set(Settings.names().values())
+    surrounding = dict(os.environ) if environment is None else environment
+    try:
+        written = dotenv_values(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path} cannot be read ({error}); correct or remove it") from error
+    layers = ((str(path), written), ("environment", surrounding))
+    for source, layer in layers:
+        for name, value in layer.items():
+            if name in known and value:
+                values[name], sources[name] = _parsed(name, value), source
+    try:
+        return Settings.model_validate(values), sources
+    except ValidationError as error:
+        raise Misconfigured(_explain(error.errors())) from None
+
+
+def _parsed(name: str, value: str) -> Any:
+    if name not in _SEPARATORS:
+        return value
+    return tuple(part.strip() for part in value.split(_SEPARATORS[name]) if part.strip())
+
+
+def _explain(errors: list[ErrorDetails]) -> str:
+    fields = {str(field.validation_alias): field for field in Settings.model_fields.values()}
+    lines = []
+    for error in errors:
+        name = str(error["loc"][0])
+        example = (fields[name].examples or [""])[0]
+        wrong = error["msg"].removeprefix("Value error, ")
+        lines.append(
+            f"{name} is wrong: {wrong[0].lower()}{wrong[1:]}; for example {name}={example}"
+        )
+    return "\n".join(dict.fromkeys(lines))
+
+
+def described(settings: Settings, sources: dict[str, str]) -> list[dict[str, str]]:
+    """Return each setting's name, value (secrets masked), source and description."""
+    rows = []
+    for field, name in Settings.names().items():
+        value = getattr(settings, field)
+        rows.append(
+            {
+                "name": name,
+                "value": _shown(value),
+                "source": sources.get(name, "default"),
+                "description": Settings.model_fields[field].description or "",
+            }
+        )
+    return rows
+
+
+_CREDENTIALS = re.compile(r"//[^/@]+@")
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case SecretStr():
+            secret = value.get_secret_value()
+            return f"****{secret[-4:]}" if len(secret) >= 16 else "****"
+        case tuple():
+            return ",".join(str(part) for part in value)
+        case _:
+            return _CREDENTIALS.sub("//****@", str(value))

@@ -1,0 +1,97 @@
+"""Build the object graph: the one place that knows which adapter stands behind which port."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from higherself.app.providers import Tier, build_tiers
+from higherself.app.settings import Settings, load_settings
+from higherself.db.embedded import EmbeddedPostgres
+from higherself.db.migrate import migrate, require_current
+from higherself.db.pool import Database, open_database
+from higherself.kernel.clock import SYSTEM_CLOCK, Clock
+from higherself.knowledge.catalogue_postgres import PostgresCatalogue
+from higherself.knowledge.hub import KnowledgeHub
+from higherself.knowledge.postgres import PostgresDocuments
+from higherself.knowledge.search_postgres import SESSION_SETTINGS, PostgresSearch
+
+Report = Callable[[str], None]
+
+
+class HigherSelf:
+    """The server, in a Python program: ``async with HigherSelf.open() as hs:``."""
+
+    def __init__(
+        self, *, settings: Settings, database: Database, knowledge: KnowledgeHub, tiers: list[Tier]
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.knowledge = knowledge
+        self.tiers = tiers
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        settings: Settings | None = None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        report: Report = lambda line: None,
+    ) -> "AsyncIterator[HigherSelf]":
+        """Yield a running server (settings from the environment unless given).
+
+        Without ``DATABASE_URL`` the embedded PostgreSQL is started, or joined if another process
+        of the same home runs it, and brought up to date. ``report`` gets a line for a person when
+        something takes long.
+
+        Raises
+            Misconfigured: a setting, the database or the installation is wrong; the text says how.
+            Unavailable: the database does not answer.
+        """
+        settings = settings or load_settings()[0]
+        async with AsyncExitStack() as stack:
+            url = await stack.enter_async_context(database_url(settings, report=report))
+            if settings.database_url is None:
+                await migrate(url, clock=clock)
+            else:
+                await require_current(url)
+            database = await stack.enter_async_context(
+                open_database(url, settings=SESSION_SETTINGS)
+            )
+            tiers = build_tiers(settings)
+            for tier in tiers:
+                stack.callback(tier.close)
+            yield cls(
+                settings=settings,
+                database=database,
+                knowledge=_knowledge(database, clock, tiers),
+                tiers=tiers,
+            )
+
+
+@asynccontextmanager
+async def database_url(
+    settings: Settings, *, report: Report = lambda line: None
+) -> AsyncIterator[str]:
+    """Yield the URL of the database: the one that is set, or the embedded one, held meanwhile."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    server = await asyncio.to_thread(EmbeddedPostgres.attach, settings.home, report=report)
+    try:
+        yield server.url
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+def _knowledge(database: Database, clock: Clock, tiers: list[Tier]) -> KnowledgeHub:
+    provider = next((tier.provider for tier in tiers if tier.provider is not None), None)
+    reasons = "; ".join(f"{tier.name}: {tier.reason}" for tier in tiers if tier.reason)
+    return KnowledgeHub(
+        store=PostgresDocuments(database, clock),
+        index=PostgresSearch(database),
+        catalogue=PostgresCatalogue(database),
+        clock=clock,
+        provider=provider,
+        unavailable=reasons or None,
+    )

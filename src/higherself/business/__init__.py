@@ -1,0 +1,1 @@
+"""The HigherSelf network itself. Mostly data; so far the sample documents of its businesses."""

@@ -1,0 +1,116 @@
+"""How every command talks: data on standard output, everything else on standard error."""
+
+import asyncio
+import functools
+import re
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from higherself.kernel.jsonvalue import shown
+
+if TYPE_CHECKING:
+    from higherself.kernel.check import Check
+
+_OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and line feed, and those that turn the direction of writing."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as the one JSON document of this command."""
+    click.echo(shown(value))
+
+
+def say(line: str) -> None:
+    """Tell a person something that is no data."""
+    click.echo(click.style(line, dim=True), err=True)
+
+
+def words(value: str) -> str:
+    """Return an argument of the command line, unless it holds bytes that are no text.
+
+    Raises
+        BadParameter: it does; only the name of a file may.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("it is not UTF-8") from None
+    return value
+
+
+def plain(text: str) -> str:
+    r"""Return ``text`` without what a terminal would obey instead of showing.
+
+    >>> plain("red \x1b[31m and\ttab")
+    'red \ufffd[31m and\ttab'
+    """
+    return _OBEYED.sub("\ufffd", text)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under headers: aligned on a terminal, tab-separated into a pipe."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in [list(headers), *cells]:
+            click.echo("\t".join(row))
+        return
+    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    for index, row in enumerate([list(headers), *cells]):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo(click.style(line.rstrip(), bold=index == 0))
+
+
+def show_checks(checks: "Sequence[Check]", *, as_json: bool) -> bool:
+    """Print what was checked, each with its fix, and return whether all is well."""
+    ok = all(check.ok for check in checks)
+    if as_json:
+        print_json({"ok": ok, "checks": checks})
+        return ok
+    for check in checks:
+        mark = click.style("ok ", fg="green") if check.ok else click.style("NO ", fg="red")
+        click.echo(f"{mark} {check.name:<28} {check.detail}")
+        if check.fix:
+            click.echo(f"{'':32} fix: " + check.fix.replace("\n", f"\n{'':32} "))
+    return ok
+
+
+def asynchronous(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Make a command of a coroutine; SIGTERM and Ctrl-C cancel it, so that it cleans up."""
+
+    @functools.wraps(function)
+    def command(*arguments: P.args, **options: P.kwargs) -> T:
+        return asyncio.run(_cancelled_by_sigterm(function(*arguments, **options)))
+
+    return command
+
+
+async def _cancelled_by_sigterm(coroutine: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  asyncio.run made one
+    terminated = False
+
+    def terminate() -> None:
+        nonlocal terminated
+        terminated = True
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        return await coroutine
+    except asyncio.CancelledError:
+        if terminated:
+            raise click.Abort from None
+        raise
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else plain(str(value))

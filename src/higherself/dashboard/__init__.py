@@ -1,0 +1,1 @@
+"""The pages: rendered on the server, readable without a script, in any browser and by ear."""

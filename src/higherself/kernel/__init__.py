@@ -1,0 +1,1 @@
+"""Values and small protocols for everyone; the standard library only."""

@@ -1,0 +1,1 @@
+"""What the business knows: documents, their chunks, embeddings of them, and search."""

@@ -1,0 +1,458 @@
+"""Documents, chunks, vectors and the lexical index in PostgreSQL: the writing side."""
+
+import asyncio
+import struct
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pgvector import HalfVector
+from psycopg.types.json import Jsonb
+
+from higherself.db.errors import WriteCollided
+from higherself.db.pool import EVERY_ENTITY, Database, Transaction
+from higherself.db.queryfile import Slots, read_queries
+from higherself.kernel.clock import Clock
+from higherself.kernel.ids import ChunkId, DocumentId, SpaceId
+from higherself.knowledge.analysis import analyse
+from higherself.knowledge.errors import SpaceMismatch
+from higherself.knowledge.labels import labels
+from higherself.knowledge.lexical import EVERY_CHUNK, Run, invert
+from higherself.knowledge.model import (
+    DocumentKey,
+    EmbeddingSpace,
+    StoredChunk,
+    StoredDocument,
+    StoredSpace,
+)
+from higherself.knowledge.ports import Change, Content
+from higherself.knowledge.revision import Piece, in_context
+
+QUERIES = read_queries("higherself.knowledge")
+
+SHORT_RUN = 1024
+"""Chunks; runs below this are merged, once many have gathered."""
+MANY_SHORT_RUNS = 64
+CROWD = 8
+
+MANY_CHANGED = 500
+"""Documents; after so many the planner's statistics are made anew."""
+
+INDEX_FROM = 5_000
+"""Vectors; below, comparing with each is as fast as an index, and exact."""
+
+_UNIT = chr(31)
+_DOCUMENT_TYPES = (
+    "uuid", "text", "text", "text", "text", "text", "text[]", "jsonb", "bytea", "bytea", "int4",
+    "timestamptz", "timestamptz",
+)  # fmt: skip
+_CHUNK_TYPES = (
+    "int8", "uuid", "text", "int4", "text[]", "int4", "int4", "int4", "text", "bytea",
+)  # fmt: skip
+_INT8 = 20
+"""The identifier of the type in every PostgreSQL's catalogue."""
+_ARRAY_ITEM = np.dtype([("size", ">i4"), ("value", ">i8")])
+
+
+class PostgresDocuments:
+    """Keeps documents, chunks, vectors and the lexical index, all or nothing."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def spaces(self) -> list[StoredSpace]:
+        """Return every embedding space."""
+        async with self._database.reading() as tx:
+            return [_space(row) for row in await tx.many(QUERIES["list_spaces"])]
+
+    async def add_space(self, space: EmbeddingSpace) -> StoredSpace:
+        """Return the stored space of this name, making it first if need be."""
+        for stored in await self.spaces():
+            if stored.space.name == space.name:
+                return _same(stored, space)
+        async with self._database.transaction() as tx:
+            row = await tx.one(
+                QUERIES["add_space"],
+                {
+                    "name": space.name,
+                    "provider": space.provider,
+                    "model": space.model,
+                    "dimensions": space.dimensions,
+                    "now": self._clock.now(),
+                },
+            )
+            stored = _same(_space(row), space)
+            if not row["made"]:
+                return stored
+            slots: Slots = {"embedding": stored.table, "dimensions": space.dimensions}
+            for name in (
+                "create_space_table",
+                "store_vectors_plainly",
+                "enable_space_security",
+                "create_space_policy",
+            ):
+                await tx.run(QUERIES[name], slots=slots)
+        return stored
+
+    async def find_stored(self, keys: Collection[DocumentKey]) -> dict[DocumentKey, StoredDocument]:
+        """Return what is stored under these names."""
+        names: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for entity, source, external_id in keys:
+            names[entity, source].append(external_id)
+        found: dict[DocumentKey, StoredDocument] = {}
+        async with self._database.reading() as tx:
+            for (entity, source), external_ids in names.items():
+                rows = await tx.tuples(
+                    QUERIES["find_stored"],
+                    {"entity": entity, "source": source, "external_ids": external_ids},
+                )
+                for external_id, *stored in rows:
+                    found[DocumentKey(entity, source, external_id)] = StoredDocument(*stored)
+        return found
+
+    async def find_chunks(
+        self, documents: Collection[DocumentId]
+    ) -> dict[DocumentId, list[StoredChunk]]:
+        """Return the chunks of these documents, in order."""
+        async with self._database.reading() as tx:
+            return await _chunks_of(tx, documents)
+
+    async def find_embedded(
+        self, space: StoredSpace, contents: Collection[Content]
+    ) -> set[Content]:
+        """Return those of ``contents`` that have a vector in ``space``."""
+        hashes, entities = zip(*contents, strict=True) if contents else ((), ())
+        async with self._database.reading() as tx:
+            rows = await tx.tuples(
+                QUERIES["find_embedded"],
+                {"hashes": list(hashes), "entities": list(entities)},
+                {"embedding": space.table},
+            )
+        return {(digest, entity) for entity, digest in rows}
+
+    async def save(
+        self,
+        changes: Sequence[Change],
+        *,
+        space: StoredSpace | None,
+        vectors: Mapping[Content, NDArray[np.float32]],
+    ) -> None:
+        """Store ``changes`` with their chunks, postings and ``vectors``: all of it, or nothing."""
+        entities = sorted({change.document.entity for change in changes})
+        scope = entities[0] if len(entities) == 1 else EVERY_ENTITY
+        async with self._database.transaction(entity=scope) as tx:
+            revised = [change for change in changes if change.revision is not None]
+            added = await _numbered(tx, revised)
+            # Inverting takes as long as all the rest, so it goes on beside it, in a thread.
+            postings = asyncio.get_running_loop().run_in_executor(None, _inverted, added)
+            for entity in entities:
+                await _remember_entity(tx, entity, self._clock)
+            await self._save_documents(tx, changes)
+            removed = _by_entity(revised)
+            await _move_chunks(tx, revised)
+            for entity, chunks in removed.items():
+                await _remove_chunks(tx, entity, chunks)
+            if added:
+                await _add_chunks(tx, added)
+            if space is not None:
+                await _add_vectors(tx, space, vectors)
+            await copy_postings(tx, await postings)
+            for entity, chunks in removed.items():
+                await self._drop_orphans(tx, entity, chunks)
+
+    async def add_vectors(
+        self, space: StoredSpace, vectors: Mapping[Content, NDArray[np.float32]]
+    ) -> None:
+        """Store vectors of contents that are there already."""
+        async with self._database.transaction() as tx:
+            await _add_vectors(tx, space, vectors)
+
+    async def drop_space(self, space: StoredSpace) -> None:
+        """Delete a space with all its vectors."""
+        async with self._database.transaction() as tx:
+            await tx.run(QUERIES["drop_space_table"], slots={"embedding": space.table})
+            await tx.run(QUERIES["forget_space"], {"space_id": space.space_id})
+
+    async def delete(self, documents: Collection[DocumentId]) -> list[DocumentId]:
+        """Delete documents with everything made of them; return those that existed."""
+        async with self._database.transaction() as tx:
+            rows = await tx.many(QUERIES["lock_documents"], {"documents": list(documents)})
+            entity_of = {row["document_id"]: row["entity"] for row in rows}
+            stored = await _chunks_of(tx, entity_of)
+            for entity in sorted(set(entity_of.values())):
+                mine = [document for document in entity_of if entity_of[document] == entity]
+                chunks = [chunk for document in mine for chunk in stored[document]]
+                await _remove_chunks(tx, entity, chunks)
+                await tx.run(QUERIES["delete_documents"], {"documents": mine})
+                await self._drop_orphans(tx, entity, chunks)
+        return list(entity_of)
+
+    async def forget(self, entity: str) -> int:
+        """Delete a business with all it knows; return how many documents it had."""
+        async with self._database.transaction(entity=entity) as tx:
+            counted = await tx.one(QUERIES["count_documents"], {"entity": entity})
+            await tx.run(QUERIES["lock_lexical"], {"entity": entity})
+            await tx.run(QUERIES["clear_lexical"], {"entity": entity})
+            for row in await tx.many(QUERIES["list_spaces"]):
+                slots: Slots = {"embedding": _space(row).table}
+                await tx.run(QUERIES["forget_vectors"], {"entity": entity}, slots)
+            for name in ("forget_chunks", "forget_documents", "forget_entity"):
+                await tx.run(QUERIES[name], {"entity": entity})
+        return int(counted["documents"])
+
+    async def tidy(self, entity: str, *, changed: int) -> None:
+        """Merge the short runs of the lexical index if many have gathered; count after many."""
+        async with self._database.transaction(entity=entity) as tx:
+            counted = await tx.one(
+                QUERIES["count_short_runs"], {"entity": entity, "short": SHORT_RUN}
+            )
+            if counted["runs"] >= MANY_SHORT_RUNS:
+                await tx.run(QUERIES["lock_lexical"], {"entity": entity})
+                await tx.run(
+                    QUERIES["merge_runs"], {"entity": entity, "short": SHORT_RUN, "crowd": CROWD}
+                )
+            if changed >= MANY_CHANGED:
+                await tx.run(QUERIES["analyse_knowledge"])
+
+    async def expect_vectors(self, space: StoredSpace, arriving: int) -> None:
+        """Drop the index of ``space`` if building it anew costs less than adding so many to it."""
+        slots: Slots = {"embedding": space.table, "index": f"{space.table}_nearest"}
+        async with self._database.transaction() as tx:
+            size = await tx.one(QUERIES["measure_space"], {"table": space.table}, slots)
+            if size["indexed"] and arriving >= max(INDEX_FROM, size["vectors"]):
+                await tx.run(QUERIES["drop_space_index"], slots=slots)
+
+    async def index_vectors(self, space: StoredSpace) -> bool:
+        """Build the index of ``space`` if it has grown large enough and lacks one."""
+        slots: Slots = {"embedding": space.table, "index": f"{space.table}_nearest"}
+        async with self._database.transaction() as tx:
+            size = await tx.one(QUERIES["measure_space"], {"table": space.table}, slots)
+            if size["indexed"] or size["vectors"] < INDEX_FROM:
+                return False
+            await tx.run(QUERIES["use_memory_for_index"])
+            await tx.run(QUERIES["create_space_index"], slots=slots)
+            await tx.run(QUERIES["analyse_space"], slots=slots)
+        return True
+
+    async def _save_documents(self, tx: Transaction, changes: Sequence[Change]) -> None:
+        await tx.run(QUERIES["stage_documents"])
+        now = self._clock.now()
+        async with tx.copy(QUERIES["copy_documents"], _DOCUMENT_TYPES) as copy:
+            for change in changes:
+                new = change.document
+                await copy.write_row(
+                    (
+                        change.document_id, new.entity, new.source, new.external_id, new.title,
+                        new.uri, list(new.tags), Jsonb(dict(new.metadata)), change.content_hash,
+                        change.attributes_hash, change.version, new.at, now,
+                    )
+                )  # fmt: skip
+        written = await tx.run(QUERIES["insert_documents"])
+        written += await tx.run(QUERIES["update_documents"])
+        if written != len(changes):
+            raise WriteCollided(
+                f"{len(changes) - written} of {len(changes)} documents were changed by another "
+                "process in the meantime; nothing was stored, add them again"
+            )
+        await _save_labels(tx, changes)
+
+    async def _drop_orphans(
+        self, tx: Transaction, entity: str, chunks: Sequence[StoredChunk]
+    ) -> None:
+        if not chunks:
+            return
+        hashes = list({chunk.content_hash for chunk in chunks})
+        for row in await tx.many(QUERIES["list_spaces"]):
+            await tx.run(
+                QUERIES["delete_orphaned_embeddings"],
+                {"hashes": hashes, "entity": entity},
+                {"embedding": _space(row).table},
+            )
+
+
+async def _save_labels(tx: Transaction, changes: Sequence[Change]) -> None:
+    known = [change.document_id for change in changes if change.version > 1]
+    if known:
+        await tx.run(QUERIES["drop_labels"], {"documents": known})
+    rows = [
+        (label, change.document.entity, change.document_id)
+        for change in changes
+        for label in labels(change.document.tags, change.document.metadata)
+    ]
+    if rows:
+        names, entities, documents = zip(*rows, strict=True)
+        await tx.run(
+            QUERIES["insert_labels"],
+            {"labels": list(names), "entities": list(entities), "documents": list(documents)},
+        )
+
+
+async def _remember_entity(tx: Transaction, slug: str, clock: Clock) -> None:
+    name = slug.replace("_", " ").replace("-", " ").title()
+    await tx.run(QUERIES["remember_entity"], {"slug": slug, "name": name, "now": clock.now()})
+
+
+async def _chunks_of(
+    tx: Transaction, documents: Iterable[DocumentId]
+) -> dict[DocumentId, list[StoredChunk]]:
+    found: dict[DocumentId, list[StoredChunk]] = {document: [] for document in documents}
+    rows = await tx.tuples(QUERIES["find_stored_chunks"], {"documents": list(found)})
+    for row in rows:
+        number, document, ordinal, digest, text, title, headings = row
+        chunk = StoredChunk(number, document, ordinal, digest, text, title, tuple(headings))
+        found[chunk.document_id].append(chunk)
+    return found
+
+
+def _by_entity(changes: Iterable[Change]) -> dict[str, list[StoredChunk]]:
+    removed: defaultdict[str, list[StoredChunk]] = defaultdict(list)
+    for change in changes:
+        if change.revision is not None and change.revision.removed:
+            removed[change.document.entity].extend(change.revision.removed)
+    return dict(sorted(removed.items()))
+
+
+async def _move_chunks(tx: Transaction, changes: Iterable[Change]) -> None:
+    """Give the chunks that stay their place in the new text."""
+    kept = [pair for change in changes if change.revision for pair in change.revision.kept]
+    if not kept:
+        return
+    await tx.run(QUERIES["defer_places"])
+    passages = [piece.passage for _, piece in kept]
+    await tx.run(
+        QUERIES["move_chunks"],
+        {
+            "chunk_ids": [chunk.chunk_id for chunk, _ in kept],
+            "ordinals": [passage.ordinal for passage in passages],
+            "starts": [passage.start for passage in passages],
+            "ends": [passage.end for passage in passages],
+            "headings": [_UNIT.join(passage.headings) for passage in passages],
+        },
+    )
+
+
+async def _remove_chunks(tx: Transaction, entity: str, chunks: Sequence[StoredChunk]) -> None:
+    """Delete ``chunks`` and take every trace of their words out of the lexical index."""
+    if not chunks:
+        return
+    chunk_ids = [chunk.chunk_id for chunk in chunks]
+    texts = (in_context(chunk.title, chunk.headings, chunk.text) for chunk in chunks)
+    terms = set(chain.from_iterable(map(analyse, texts))) | {EVERY_CHUNK}
+    parameters = {"entity": entity, "terms": list(terms), "chunk_ids": chunk_ids}
+    await tx.run(QUERIES["lock_lexical"], {"entity": entity})
+    await tx.run(QUERIES["remove_postings"], parameters)
+    await tx.run(QUERIES["delete_empty_runs"], {"entity": entity, "terms": list(terms)})
+    await tx.run(QUERIES["delete_chunks"], {"chunk_ids": chunk_ids})
+
+
+Added = tuple[ChunkId, Change, Piece]
+
+
+async def _numbered(tx: Transaction, changes: Sequence[Change]) -> list[Added]:
+    """Return the pieces to add, each with the number its chunk will have, ascending."""
+    added = [
+        (change, piece)
+        for change in changes
+        if change.revision is not None
+        for piece in change.revision.added
+    ]
+    if not added:
+        return []
+    reserved = await tx.tuples(QUERIES["reserve_chunk_ids"], {"count": len(added)})
+    numbers = sorted(ChunkId(row[0]) for row in reserved)
+    return [(number, *pair) for number, pair in zip(numbers, added, strict=True)]
+
+
+async def _add_chunks(tx: Transaction, added: Sequence[Added]) -> None:
+    await tx.run(QUERIES["stage_chunks"])
+    async with tx.copy(QUERIES["copy_chunks"], _CHUNK_TYPES) as copy:
+        for each in added:
+            await copy.write_row(_chunk_row(*each))
+    await tx.run(QUERIES["insert_chunks"])
+
+
+async def copy_postings(tx: Transaction, rows: bytes) -> None:
+    """Add runs of postings, ``encoded``, to the lexical index."""
+    if not rows:
+        return
+    await tx.run(QUERIES["stage_postings"])
+    async with tx.copy(QUERIES["copy_postings"]) as copy:
+        await copy.write(rows)
+    await tx.run(QUERIES["insert_postings"])
+    await tx.run(QUERIES["clear_staged_postings"])
+
+
+def _inverted(added: Sequence[Added]) -> bytes:
+    by_entity: defaultdict[str, list[tuple[ChunkId, Mapping[str, int]]]] = defaultdict(list)
+    for number, change, piece in added:
+        by_entity[change.document.entity].append((number, analyse(piece.embedded_text)))
+    return encoded((entity, run) for entity, chunks in by_entity.items() for run in invert(chunks))
+
+
+def encoded(runs: Iterable[tuple[str, Run]]) -> bytes:
+    """Return runs, each with its entity, in the binary COPY format; no run, no bytes.
+
+    Written out here because the driver turns a list into an array number by number in Python,
+    which took longer than all the rest of storing a chunk (measured).
+
+    Source: PostgreSQL documentation, COPY, "Binary Format"; array_send in arrayfuncs.c.
+    """
+    parts = [b"PGCOPY\n\xff\r\n\0", bytes(8)]
+    for entity, run in runs:
+        term, owner, count = run.term.encode(), entity.encode(), len(run.postings)
+        array = np.empty(count, _ARRAY_ITEM)
+        array["size"], array["value"] = 8, run.postings
+        parts += (
+            struct.pack(f">hi{len(term)}si{len(owner)}s", 7, len(term), term, len(owner), owner),
+            struct.pack(">iqiqiiiq", 8, run.first, 8, run.last, 4, count, 8, run.length),
+            struct.pack(">iiiiii", 20 + array.nbytes, 1, 0, _INT8, count, 1),
+            array.tobytes(),
+        )
+    if len(parts) == 2:
+        return b""
+    parts.append(struct.pack(">h", -1))
+    return b"".join(parts)
+
+
+def _chunk_row(number: ChunkId, change: Change, piece: Piece) -> tuple[Any, ...]:
+    passage = piece.passage
+    return (
+        number, change.document_id, change.document.entity, passage.ordinal,
+        list(passage.headings), passage.start, passage.end, passage.tokens, passage.text,
+        piece.content_hash,
+    )  # fmt: skip
+
+
+async def _add_vectors(
+    tx: Transaction, space: StoredSpace, vectors: Mapping[Content, NDArray[np.float32]]
+) -> None:
+    if not vectors:
+        return
+    await tx.run(QUERIES["stage_embeddings"])
+    async with tx.copy(QUERIES["copy_embeddings"], ("bytea", "text", "halfvec")) as copy:
+        for (digest, entity), vector in vectors.items():
+            await copy.write_row((digest, entity, HalfVector(vector)))
+    await tx.run(QUERIES["insert_embeddings"], slots={"embedding": space.table})
+
+
+def _space(row: Mapping[str, Any]) -> StoredSpace:
+    space = EmbeddingSpace(
+        name=row["name"],
+        provider=row["provider"],
+        model=row["model"],
+        dimensions=row["dimensions"],
+    )
+    return StoredSpace(SpaceId(row["space_id"]), space, row["active"])
+
+
+def _same(stored: StoredSpace, wanted: EmbeddingSpace) -> StoredSpace:
+    if stored.space.dimensions != wanted.dimensions:
+        raise SpaceMismatch(
+            expected=f"{stored.space.name} with {stored.space.dimensions} dimensions",
+            got=f"{wanted.dimensions} dimensions",
+        )
+    return stored

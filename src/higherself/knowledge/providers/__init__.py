@@ -1,0 +1,1 @@
+"""Adapters that turn texts into vectors, one module for each model's home."""

@@ -1,0 +1,1 @@
+"""Stand-ins and fixtures, also for authors of providers and skills."""

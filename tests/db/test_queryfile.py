@@ -1,0 +1,117 @@
+from collections.abc import Iterator
+from importlib import import_module
+
+import psycopg
+import pytest
+
+from higherself.db.queryfile import Queries, Query, Slots
+
+FILES = {
+    "higherself.db": "higherself.db.inspection",
+    "higherself.knowledge": "higherself.knowledge.postgres",
+}
+"""Every package with a queries.sql, and the module that reads it."""
+
+FRAGMENTS = {"bm25", "unrestricted", "among_chunks", "among_allowed", "conditions"}
+"""Conditions that stand inside other queries."""
+
+
+def every_query() -> list[tuple[str, Query, Queries]]:
+    found = []
+    for module in FILES.values():
+        queries: Queries = import_module(module).QUERIES
+        found += [(name, query, queries) for name, query in queries.items()]
+    return found
+
+
+@pytest.fixture(scope="module")
+def connection(worker_database: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(worker_database, autocommit=True) as connection:
+        connection.execute("SET search_path = higherself, extensions, public")
+        connection.execute(
+            "CREATE TEMP TABLE embedding_probe (content_hash bytea, entity text, embedding halfvec(3))"
+        )
+        for name, query, _ in every_query():
+            if name.startswith("stage_"):
+                connection.execute(query.statement())
+        yield connection
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("query", "queries"),
+    [
+        pytest.param(query, queries, id=name)
+        for name, query, queries in every_query()
+        if name not in FRAGMENTS
+    ],
+)
+def test_every_query_fits_the_migrated_schema(
+    connection: psycopg.Connection, query: Query, queries: Queries
+) -> None:
+    for restriction in _restrictions(query):
+        slots: Slots = {
+            **dict.fromkeys(query.slots, "probe"),
+            "embedding": "embedding_probe",
+            "index": "probe_index",
+            "dimensions": 3,
+            "allowed": queries.get("allowed", 0),
+            "conditions": queries.get("conditions", 0),
+            "bm25": queries.get("bm25", 0),
+            "near": queries.get("nearest", 0),
+            "restriction": queries[restriction] if restriction else 0,
+        }
+        text = query.statement(slots).decode()
+        if not text.lstrip().upper().startswith(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")):
+            continue  # PREPARE takes no utility statements; running the program does
+        for number, name in enumerate(_parameters(text), start=1):
+            text = text.replace(f"%({name})s", f"${number}")
+        connection.execute(f"PREPARE probe AS {text}".encode())
+        connection.execute("DEALLOCATE probe")
+
+
+def _restrictions(query: Query) -> list[str | None]:
+    if "restriction" not in query.slots:
+        return [None]
+    return ["unrestricted", "among_chunks", "among_allowed"]
+
+
+def _parameters(text: str) -> tuple[str, ...]:
+    return Query("probe", "many", text).parameters
+
+
+def test_the_table_of_packages_is_complete() -> None:
+    from importlib.resources import files
+
+    packages = {
+        f"higherself.{entry.name}"
+        for entry in files("higherself").iterdir()
+        if entry.is_dir() and entry.joinpath("queries.sql").is_file()
+    }
+    assert packages == set(FILES)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("-- name: a :lots\nSELECT 1;", "expects :lots", id="unknown number of rows"),
+        pytest.param(
+            "-- name: a :one\nSELECT 1;\n-- name: a :one\nSELECT 2;", "two queries", id="twice"
+        ),
+    ],
+)
+def test_a_malformed_file_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Queries(text, origin="here")
+
+
+def test_slots_are_quoted_and_may_nest() -> None:
+    queries = Queries(
+        "-- name: outer :many\nSELECT * FROM {table} WHERE {condition};\n"
+        "-- name: inner :one\n-- A comment.\na < {limit} AND b = %(b)s;",
+        origin="here",
+    )
+    statement = queries["outer"].statement(
+        {"table": 'odd"name', "condition": queries["inner"], "limit": 7}
+    )
+    assert statement == b'SELECT * FROM "odd""name" WHERE a < 7 AND b = %(b)s'
