@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import product
 
 import psycopg
 import pytest
@@ -49,7 +50,7 @@ def connection(worker_database: str) -> Iterator[psycopg.Connection]:
 def test_every_query_fits_the_migrated_schema(
     connection: psycopg.Connection, query: Query, queries: Queries
 ) -> None:
-    for restriction in _restrictions(query):
+    for restriction, near in product(_restrictions(query), _ways_to_be_near(query)):
         slots: Slots = {
             **dict.fromkeys(query.slots, "probe"),
             "embedding": "embedding_probe",
@@ -58,7 +59,7 @@ def test_every_query_fits_the_migrated_schema(
             "allowed": queries.get("allowed", 0),
             "conditions": queries.get("conditions", 0),
             "bm25": queries.get("bm25", 0),
-            "near": queries.get("nearest", 0),
+            "near": queries[near] if near else 0,
             "restriction": queries[restriction] if restriction else 0,
         }
         text = query.statement(slots).decode()
@@ -115,3 +116,9 @@ def test_slots_are_quoted_and_may_nest() -> None:
         {"table": 'odd"name', "condition": queries["inner"], "limit": 7}
     )
     assert statement == b'SELECT * FROM "odd""name" WHERE a < 7 AND b = %(b)s'
+
+
+def _ways_to_be_near(query: Query) -> list[str | None]:
+    if "near" not in query.slots:
+        return [None]
+    return ["nearest", "nearest_of_entity", "nearest_among", "nearest_allowed"]

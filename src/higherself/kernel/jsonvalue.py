@@ -68,16 +68,18 @@ def _check_text(text: str, path: str) -> None:
         raise NotJson(path, "it contains half of a surrogate pair") from None
 
 
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+
+
 def canonical(value: JsonValue) -> bytes:
     r"""Return the canonical JSON of ``value``: keys sorted, no spaces, UTF-8.
 
     >>> canonical({"b": 1, "a": ["é"]})
     b'{"a":["\xc3\xa9"],"b":1}'
     """
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def shown(value: Any, *, indent: int | None = 2) -> str:

@@ -7,7 +7,6 @@ The same function reads documents and queries, so both sides always agree. Terms
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
 
 import Stemmer
 
@@ -15,6 +14,11 @@ LONGEST_TERM = 64
 """Characters; what is longer is cut (a long token is data, not a word)."""
 
 _WORD = re.compile(r"\w+")
+_ASCII_WORDS = bytes(
+    ord(chr(code).lower()) if code < 128 and _WORD.match(chr(code)) else ord(" ")
+    for code in range(256)
+)
+"""For each ASCII character what a word has in its place: lower case, or a space between words."""
 _PHRASE = re.compile(r'"([^"]*)"')
 
 # The English stop words of the Snowball project that carry no topic.
@@ -172,21 +176,36 @@ class _Terms(dict[str, str]):
 _terms = _Terms()
 
 
+def words(text: str) -> list[str]:
+    """Return the words of ``text`` in lower case, in order.
+
+    >>> words("The 7 Space: sound_bath, café")
+    ['the', '7', 'space', 'sound_bath', 'café']
+    """
+    if text.isascii():  # the same at a fraction of the cost (measured)
+        return text.encode().translate(_ASCII_WORDS).decode().split()
+    return _WORD.findall(text.lower())
+
+
+def term_of(word: str) -> str:
+    """Return the term that a word in lower case stands for; "" for one that carries no topic."""
+    return _terms[word]
+
+
 def analyse(text: str) -> Counter[str]:
     """Return how often each term occurs in ``text``.
 
     >>> sorted(analyse("The Paintings, and a painting of cafés").items())
     [('cafe', 1), ('paint', 2)]
     """
-    counts = Counter(map(_terms.__getitem__, _WORD.findall(text.lower())))
+    counts = Counter(map(term_of, words(text)))
     counts.pop("", None)
     return counts
 
 
 def query_terms(text: str) -> tuple[str, ...]:
     """Return the distinct terms of a query, in order of first use."""
-    words = _WORD.findall(text.lower())
-    return tuple(dict.fromkeys(term for term in map(_terms.__getitem__, words) if term))
+    return tuple(dict.fromkeys(term for term in map(term_of, words(text)) if term))
 
 
 def phrases(text: str) -> tuple[str, ...]:
@@ -205,8 +224,7 @@ def phrase_pattern(phrase: str) -> str:
     >>> phrase_pattern("sound bath")
     '\\msound\\W+bath\\M'
     """
-    words: Sequence[str] = _WORD.findall(phrase)
-    return r"\m" + r"\W+".join(words) + r"\M"
+    return r"\m" + r"\W+".join(_WORD.findall(phrase)) + r"\M"
 
 
 def _fold(word: str) -> str:

@@ -1,17 +1,23 @@
 """Looking at what is stored, and checking it, in PostgreSQL."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from higherself.db.pool import EVERY_ENTITY, Database
 from higherself.kernel.ids import ChunkId, DocumentId
-from higherself.knowledge.analysis import analyse
+from higherself.knowledge.binary_copy import posting_rows
 from higherself.knowledge.lexical import invert
 from higherself.knowledge.model import StoredSpace
-from higherself.knowledge.postgres import QUERIES, copy_postings, encoded
+from higherself.knowledge.postgres import QUERIES, copy_postings
 from higherself.knowledge.revision import in_context
 
 AT_ONCE = 2_000
+_OF_CHUNKS = frozenset({"span_start", "span_end", "text"})
 
 
 class PostgresCatalogue:
@@ -109,8 +115,8 @@ class PostgresCatalogue:
             while rows := await tx.tuples(
                 QUERIES["read_texts"], {"entity": entity, "after": after, "limit": AT_ONCE}
             ):
-                runs = invert((ChunkId(row[0]), analyse(in_context(*row[1:]))) for row in rows)
-                await copy_postings(tx, encoded((entity, run) for run in runs))
+                inverted = invert([(ChunkId(row[0]), in_context(*row[1:])) for row in rows])
+                await copy_postings(tx, posting_rows(entity, inverted))
                 indexed += len(rows)
                 after = rows[-1][0]
         return indexed
@@ -125,6 +131,38 @@ class PostgresCatalogue:
                     chunks = whole.pop("chunks")
                     yield {**whole, "text": _joined(chunks)}
             after = page[-1]["document_id"]
+
+    async def sources(self, entity: str) -> list[str]:
+        """Return the sources that a business has documents from."""
+        async with self._database.reading() as tx:
+            rows = await tx.tuples(QUERIES["list_sources"], {"entity": entity})
+        return [source for (source,) in rows]
+
+    async def read(
+        self, entity: str, source: str, external_ids: Collection[str]
+    ) -> list[dict[str, Any]]:
+        """Return the documents of these names that exist, in their order, with the whole text."""
+        names = list(dict.fromkeys(external_ids))
+        async with self._database.reading(entity=entity) as tx:
+            rows = await tx.many(
+                QUERIES["read_named"], {"entity": entity, "source": source, "external_ids": names}
+            )
+        found = {}
+        for _, group in groupby(rows, key=itemgetter("document_id")):
+            chunks = list(group)
+            whole = {name: value for name, value in chunks[0].items() if name not in _OF_CHUNKS}
+            found[whole["external_id"]] = {**whole, "text": _joined(chunks)}
+        return [found[name] for name in names if name in found]
+
+    async def vectors(
+        self, space: StoredSpace, chunks: Collection[ChunkId]
+    ) -> dict[ChunkId, NDArray[np.float32]]:
+        """Return the vectors in ``space`` of those of ``chunks`` that have one."""
+        async with self._database.reading() as tx:
+            rows = await tx.tuples(
+                QUERIES["read_vectors"], {"chunk_ids": list(chunks)}, {"embedding": space.table}
+            )
+        return {ChunkId(chunk): vector.to_numpy().astype(np.float32) for chunk, vector in rows}
 
 
 def _to_embed(row: Mapping[str, Any]) -> str:

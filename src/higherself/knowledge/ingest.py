@@ -6,6 +6,7 @@ next batch. The next batch is prepared while one is being stored.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 
@@ -50,6 +51,9 @@ CHARACTERS_OF_A_CHUNK = 700
 
 STORED_AT_ONCE = 4_000
 """Documents stored together when their vectors are given."""
+
+STORED_BESIDE = 2
+"""Batches being stored while the next is made: the server is at one as the other is sent."""
 
 TRIES = 3
 
@@ -157,20 +161,21 @@ class Ingest:
             progress(_summed(total))
 
         async with task_group() as group:
-            storing: asyncio.Task[None] | None = None
+            storing: deque[asyncio.Task[None]] = deque()
             try:
                 async for batch in self._batches(stream, total, at_once):
                     entities |= {planned.document.entity for planned in batch.planned}
                     await self._embed(batch)
-                    if storing is not None:
-                        await storing
-                    elif expected and batch.vectors and self._space is not None:
+                    if expected and batch.vectors and self._space is not None:
                         rest = max(0, expected - total.unchanged - len(total.failed))
                         await self._store.expect_vectors(self._space, rest)
-                    storing = group.create_task(store(batch))
+                        expected = 0
+                    if len(storing) == STORED_BESIDE:
+                        await storing.popleft()
+                    storing.append(group.create_task(store(batch)))
             except Exception:
-                if storing is not None:
-                    await storing  # what is embedded already is not thrown away
+                for task in storing:
+                    await task  # what is embedded already is not thrown away
                 raise
         for entity in sorted(entities):
             await self._store.tidy(entity, changed=total.created + total.updated)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from higherself.kernel.jsonvalue import JsonValue
 
 _LONGEST = 200
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def labels(tags: Collection[str], metadata: Mapping[str, JsonValue]) -> list[str]:
@@ -33,7 +34,7 @@ def _leaves(value: JsonValue, path: str) -> Iterator[str]:
             for key, item in value.items():
                 yield from _leaves(item, f"{path}.{key}" if path else key)
         case str() | bool() | None:
-            yield f"{path}={json.dumps(value, ensure_ascii=False)}"
+            yield f"{path}={_json(value)}"
         case int() | float():
             whole = int(value) if float(value).is_integer() else value
             yield f"{path}={whole!r}"

@@ -5,11 +5,15 @@ A posting packs a chunk's number, a term's frequency in it and the chunk's lengt
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 from higherself.kernel.ids import ChunkId
+from higherself.knowledge.analysis import term_of, words
 
 K1, B = 1.2, 0.75
 """BM25's saturation and length normalisation, at the values of Robertson and Zaragoza (2009).
@@ -33,44 +37,67 @@ RESCORE_BUDGET = 250_000
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Postings of one term, ascending by chunk."""
+class Inverted:
+    """The postings of some chunks by term, ``EVERY_CHUNK`` first.
 
-    term: str
-    postings: list[int]
-
-    @property
-    def first(self) -> int:
-        """The first chunk's number."""
-        return self.postings[0] >> CHUNK_SHIFT
-
-    @property
-    def last(self) -> int:
-        """The last chunk's number."""
-        return self.postings[-1] >> CHUNK_SHIFT
-
-    @property
-    def length(self) -> int:
-        """The sum of the chunks' lengths, kept where it is read: with the term every chunk has."""
-        if self.term != EVERY_CHUNK:
-            return 0
-        return sum(posting & _LONGEST for posting in self.postings)
-
-
-def invert(chunks: Iterable[tuple[ChunkId, Mapping[str, int]]]) -> list[Run]:
-    """Return the runs of ``chunks``, given as ascending numbers with their terms' frequencies.
-
-    >>> [(run.term, run.first, len(run.postings)) for run in invert([(ChunkId(7), {"bath": 2})])]
-    [('', 7, 1), ('bath', 7, 1)]
+    Those of ``terms[i]`` are ``postings[bounds[i] : bounds[i + 1]]`` (int64), ascending by chunk.
+    ``length`` is the sum of the chunks' lengths in terms.
     """
-    postings: defaultdict[str, list[int]] = defaultdict(list)
-    for chunk, frequencies in chunks:
-        base = chunk << CHUNK_SHIFT | min(sum(frequencies.values()), _LONGEST)
-        postings[EVERY_CHUNK].append(base)
-        for term, frequency in frequencies.items():
-            capped = frequency if frequency < _MOST_FREQUENT else _MOST_FREQUENT
-            postings[term].append(base | capped << _LENGTH_BITS)
-    return [Run(term, run) for term, run in postings.items()]
+
+    terms: Sequence[str]
+    bounds: NDArray[np.int64]
+    postings: NDArray[np.int64]
+    length: int
+
+    def runs(self) -> Iterator[tuple[str, NDArray[np.int64]]]:
+        """Yield every term with its postings."""
+        for term, (start, end) in zip(self.terms, pairwise(self.bounds.tolist()), strict=True):
+            yield term, self.postings[start:end]
+
+
+class _Numbers(dict[str, int]):
+    """Word -> the number of its term, given at first sight; 0 for a word that carries no topic."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.terms: dict[str, int] = {"": 0}
+
+    def __missing__(self, word: str) -> int:
+        number = self[word] = self.terms.setdefault(term_of(word), len(self.terms))
+        return number
+
+
+def invert(chunks: Sequence[tuple[ChunkId, str]]) -> Inverted:
+    """Return the postings of ``chunks``, given as ascending numbers with the texts to index.
+
+    >>> inverted = invert([(ChunkId(7), "The baths: a sound bath")])
+    >>> [(term, len(postings)) for term, postings in inverted.runs()]
+    [('', 1), ('bath', 1), ('sound', 1)]
+    """
+    numbers = _Numbers()
+    found: list[int] = []
+    ends = [0]
+    for _, text in chunks:
+        found += map(numbers.__getitem__, words(text))
+        ends.append(len(found))
+    term = np.array(found, np.int64)
+    place = np.repeat(np.arange(len(chunks)), np.diff(ends))
+    place, term = place[term > 0], term[term > 0]
+    length = np.minimum(np.bincount(place, minlength=len(chunks)), _LONGEST)
+    every = np.array([chunk for chunk, _ in chunks], np.int64) << CHUNK_SHIFT | length
+    # Equal pairs of term and place stand together once sorted: as many as the term occurs there.
+    pair = np.sort(term << 32 | place)
+    first = np.flatnonzero(np.diff(pair, prepend=-1))
+    frequency = np.minimum(np.diff(first, append=len(pair)), _MOST_FREQUENT)
+    term, place = pair[first] >> 32, pair[first] & 0xFFFFFFFF
+    starts = np.flatnonzero(np.diff(term, prepend=-1))
+    names = list(numbers.terms)
+    return Inverted(
+        terms=[EVERY_CHUNK, *(names[number] for number in term[starts].tolist())],
+        bounds=np.concatenate(([0], len(every) + starts, [len(every) + len(first)])),
+        postings=np.concatenate((every, every[place] | frequency << _LENGTH_BITS)),
+        length=int(length.sum()),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """What the knowledge hub needs from elsewhere."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from datetime import date, timedelta
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from higherself.knowledge.model import (
     StoredSpace,
 )
 from higherself.knowledge.revision import Revision
+from higherself.knowledge.standing import Standing
 
 Vectors = NDArray[np.float32]
 Purpose = Literal["document", "query"]
@@ -53,12 +55,62 @@ class EmbeddingProvider(Protocol):
             call, shape ``(0, dimensions)``.
         Raises
             TextTooLong: a text exceeds the window; nothing is ever cut silently.
+            TextsRefused: the provider refuses some texts for what they are; the other vectors come along.
             ProviderUnavailable: the provider failed; nothing was returned or stored.
         """
         ...
 
-    def close(self) -> None:
-        """Release what it holds; it is not used again."""
+    def close(self) -> Awaitable[None] | None:
+        """Release what it holds; it is not used again. May be a coroutine."""
+        ...
+
+
+@dataclass(slots=True)
+class Spent:
+    """What a request cost, to be filled in by whoever sends it."""
+
+    tokens: int = 0
+
+
+class RequestGuard(Protocol):
+    """Decides whether a request may leave, and notes how it ended."""
+
+    def request(self, *, texts: int, tokens: int) -> AbstractContextManager[Spent]:
+        """Stand around one request for so many texts, of about so many tokens.
+
+        Raises
+            TierPaused: no request may leave now; the block was not entered.
+        """
+        ...
+
+    def pause(self) -> timedelta:
+        """Return how long no request may leave; zero if one may."""
+        ...
+
+
+@runtime_checkable
+class SendsRequests(Protocol):
+    """A provider that needs several requests for one call, and asks ``guard`` before each.
+
+    Its tier puts the guard there. Of any other provider, a call counts as one request.
+    """
+
+    guard: RequestGuard
+
+
+class TierLedger(Protocol):
+    """Remembers how tiers stand, for the processes that come after and those beside this one."""
+
+    async def read(self, tier: str, day: date) -> Standing | None:
+        """Return how ``tier`` stands, with its usage of ``day``; None if nothing is known."""
+        ...
+
+    async def record(self, tier: str, day: date, change: Standing) -> Standing:
+        """Add the usage of ``change`` to that of ``day``, and return how the tier stands now.
+
+        Circuit and last error are kept if they are newer than what is there, or of another
+        configuration.
+        """
         ...
 
 
@@ -190,6 +242,12 @@ class SearchReader(Protocol):
         """
         ...
 
+    async def nearest_few(
+        self, space: StoredSpace, vector: NDArray[np.float32], *, few: int, limit: int
+    ) -> tuple[list[Candidate], Descriptions] | None:
+        """Return the same, exact, if the filter allows at most ``few`` chunks; else None."""
+        ...
+
     async def describe(self, chunks: Collection[ChunkId]) -> Descriptions:
         """Return what a hit shows, for those of ``chunks`` that still exist."""
         ...
@@ -264,4 +322,20 @@ class Catalogue(Protocol):
 
     def documents(self, entity: str | None) -> AsyncIterator[dict[str, Any]]:
         """Yield every document with its whole text, newest first."""
+        ...
+
+    async def sources(self, entity: str) -> list[str]:
+        """Return the sources that a business has documents from."""
+        ...
+
+    async def read(
+        self, entity: str, source: str, external_ids: Collection[str]
+    ) -> list[dict[str, Any]]:
+        """Return the documents of these names that exist, in their order, with the whole text."""
+        ...
+
+    async def vectors(
+        self, space: StoredSpace, chunks: Collection[ChunkId]
+    ) -> dict[ChunkId, NDArray[np.float32]]:
+        """Return the vectors in ``space`` of those of ``chunks`` that have one."""
         ...

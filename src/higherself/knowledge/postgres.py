@@ -1,7 +1,6 @@
 """Documents, chunks, vectors and the lexical index in PostgreSQL: the writing side."""
 
 import asyncio
-import struct
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
@@ -9,18 +8,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pgvector import HalfVector
-from psycopg.types.json import Jsonb
 
 from higherself.db.errors import WriteCollided
 from higherself.db.pool import EVERY_ENTITY, Database, Transaction
 from higherself.db.queryfile import Slots, read_queries
 from higherself.kernel.clock import Clock
 from higherself.kernel.ids import ChunkId, DocumentId, SpaceId
+from higherself.kernel.jsonvalue import canonical
 from higherself.knowledge.analysis import analyse
+from higherself.knowledge.binary_copy import BEGIN, END, posting_rows, vector_rows
 from higherself.knowledge.errors import SpaceMismatch
 from higherself.knowledge.labels import labels
-from higherself.knowledge.lexical import EVERY_CHUNK, Run, invert
+from higherself.knowledge.lexical import EVERY_CHUNK, invert
 from higherself.knowledge.model import (
     DocumentKey,
     EmbeddingSpace,
@@ -46,15 +45,12 @@ INDEX_FROM = 5_000
 
 _UNIT = chr(31)
 _DOCUMENT_TYPES = (
-    "uuid", "text", "text", "text", "text", "text", "text[]", "jsonb", "bytea", "bytea", "int4",
-    "timestamptz", "timestamptz",
+    "uuid", "text", "text", "text", "text", "text", "text[]", "text", "text", "bytea", "bytea",
+    "int4", "timestamptz", "timestamptz",
 )  # fmt: skip
 _CHUNK_TYPES = (
     "int8", "uuid", "text", "int4", "text[]", "int4", "int4", "int4", "text", "bytea",
 )  # fmt: skip
-_INT8 = 20
-"""The identifier of the type in every PostgreSQL's catalogue."""
-_ARRAY_ITEM = np.dtype([("size", ">i4"), ("value", ">i8")])
 
 
 class PostgresDocuments:
@@ -144,13 +140,15 @@ class PostgresDocuments:
         """Store ``changes`` with their chunks, postings and ``vectors``: all of it, or nothing."""
         entities = sorted({change.document.entity for change in changes})
         scope = entities[0] if len(entities) == 1 else EVERY_ENTITY
+        # Committed at once: a batch that made a business would hold up all others beside it.
+        async with self._database.transaction(entity=scope) as tx:
+            for entity in entities:
+                await _remember_entity(tx, entity, self._clock)
         async with self._database.transaction(entity=scope) as tx:
             revised = [change for change in changes if change.revision is not None]
             added = await _numbered(tx, revised)
             # Inverting takes as long as all the rest, so it goes on beside it, in a thread.
             postings = asyncio.get_running_loop().run_in_executor(None, _inverted, added)
-            for entity in entities:
-                await _remember_entity(tx, entity, self._clock)
             await self._save_documents(tx, changes)
             removed = _by_entity(revised)
             await _move_chunks(tx, revised)
@@ -247,7 +245,8 @@ class PostgresDocuments:
                 await copy.write_row(
                     (
                         change.document_id, new.entity, new.source, new.external_id, new.title,
-                        new.uri, list(new.tags), Jsonb(dict(new.metadata)), change.content_hash,
+                        new.uri, list(new.tags), canonical(new.metadata).decode(),
+                        canonical(labels(new.tags, new.metadata)).decode(), change.content_hash,
                         change.attributes_hash, change.version, new.at, now,
                     )
                 )  # fmt: skip
@@ -258,7 +257,10 @@ class PostgresDocuments:
                 f"{len(changes) - written} of {len(changes)} documents were changed by another "
                 "process in the meantime; nothing was stored, add them again"
             )
-        await _save_labels(tx, changes)
+        known = [change.document_id for change in changes if change.version > 1]
+        if known:
+            await tx.run(QUERIES["drop_labels"], {"documents": known})
+        await tx.run(QUERIES["insert_labels"])
 
     async def _drop_orphans(
         self, tx: Transaction, entity: str, chunks: Sequence[StoredChunk]
@@ -272,23 +274,6 @@ class PostgresDocuments:
                 {"hashes": hashes, "entity": entity},
                 {"embedding": _space(row).table},
             )
-
-
-async def _save_labels(tx: Transaction, changes: Sequence[Change]) -> None:
-    known = [change.document_id for change in changes if change.version > 1]
-    if known:
-        await tx.run(QUERIES["drop_labels"], {"documents": known})
-    rows = [
-        (label, change.document.entity, change.document_id)
-        for change in changes
-        for label in labels(change.document.tags, change.document.metadata)
-    ]
-    if rows:
-        names, entities, documents = zip(*rows, strict=True)
-        await tx.run(
-            QUERIES["insert_labels"],
-            {"labels": list(names), "entities": list(entities), "documents": list(documents)},
-        )
 
 
 async def _remember_entity(tx: Transaction, slug: str, clock: Clock) -> None:
@@ -376,46 +361,22 @@ async def _add_chunks(tx: Transaction, added: Sequence[Added]) -> None:
 
 
 async def copy_postings(tx: Transaction, rows: bytes) -> None:
-    """Add runs of postings, ``encoded``, to the lexical index."""
+    """Add ``rows`` (see `posting_rows`) to the lexical index."""
     if not rows:
         return
     await tx.run(QUERIES["stage_postings"])
     async with tx.copy(QUERIES["copy_postings"]) as copy:
-        await copy.write(rows)
+        for part in (BEGIN, rows, END):
+            await copy.write(part)
     await tx.run(QUERIES["insert_postings"])
     await tx.run(QUERIES["clear_staged_postings"])
 
 
 def _inverted(added: Sequence[Added]) -> bytes:
-    by_entity: defaultdict[str, list[tuple[ChunkId, Mapping[str, int]]]] = defaultdict(list)
+    by_entity: defaultdict[str, list[tuple[ChunkId, str]]] = defaultdict(list)
     for number, change, piece in added:
-        by_entity[change.document.entity].append((number, analyse(piece.embedded_text)))
-    return encoded((entity, run) for entity, chunks in by_entity.items() for run in invert(chunks))
-
-
-def encoded(runs: Iterable[tuple[str, Run]]) -> bytes:
-    """Return runs, each with its entity, in the binary COPY format; no run, no bytes.
-
-    Written out here because the driver turns a list into an array number by number in Python,
-    which took longer than all the rest of storing a chunk (measured).
-
-    Source: PostgreSQL documentation, COPY, "Binary Format"; array_send in arrayfuncs.c.
-    """
-    parts = [b"PGCOPY\n\xff\r\n\0", bytes(8)]
-    for entity, run in runs:
-        term, owner, count = run.term.encode(), entity.encode(), len(run.postings)
-        array = np.empty(count, _ARRAY_ITEM)
-        array["size"], array["value"] = 8, run.postings
-        parts += (
-            struct.pack(f">hi{len(term)}si{len(owner)}s", 7, len(term), term, len(owner), owner),
-            struct.pack(">iqiqiiiq", 8, run.first, 8, run.last, 4, count, 8, run.length),
-            struct.pack(">iiiiii", 20 + array.nbytes, 1, 0, _INT8, count, 1),
-            array.tobytes(),
-        )
-    if len(parts) == 2:
-        return b""
-    parts.append(struct.pack(">h", -1))
-    return b"".join(parts)
+        by_entity[change.document.entity].append((number, piece.embedded_text))
+    return b"".join(posting_rows(entity, invert(chunks)) for entity, chunks in by_entity.items())
 
 
 def _chunk_row(number: ChunkId, change: Change, piece: Piece) -> tuple[Any, ...]:
@@ -432,10 +393,16 @@ async def _add_vectors(
 ) -> None:
     if not vectors:
         return
+    by_entity: defaultdict[str, list[bytes]] = defaultdict(list)
+    for digest, entity in vectors:
+        by_entity[entity].append(digest)
     await tx.run(QUERIES["stage_embeddings"])
-    async with tx.copy(QUERIES["copy_embeddings"], ("bytea", "text", "halfvec")) as copy:
-        for (digest, entity), vector in vectors.items():
-            await copy.write_row((digest, entity, HalfVector(vector)))
+    async with tx.copy(QUERIES["copy_embeddings"]) as copy:
+        await copy.write(BEGIN)
+        for entity, digests in by_entity.items():
+            stacked = np.stack([vectors[digest, entity] for digest in digests])
+            await copy.write(vector_rows(entity, digests, stacked))
+        await copy.write(END)
     await tx.run(QUERIES["insert_embeddings"], slots={"embedding": space.table})
 
 

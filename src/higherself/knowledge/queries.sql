@@ -25,9 +25,14 @@ DELETE FROM {embedding} WHERE entity = %(entity)s;
 SELECT count(*) AS documents FROM document WHERE entity = %(entity)s;
 
 -- name: find_stored :many
--- The stored state of the documents with these names. Served by document_name.
-SELECT external_id, document_id, version, content_hash, attributes_hash FROM document
-WHERE entity = %(entity)s AND source = %(source)s AND external_id = ANY(%(external_ids)s::text[]);
+-- The stored state of the documents with these names. Served by document_name: LATERAL with OFFSET 0
+-- looks each name up, however little the planner knows of a table that is being filled.
+SELECT stored.* FROM unnest(%(external_ids)s::text[]) AS wanted (external_id)
+CROSS JOIN LATERAL (
+    SELECT external_id, document_id, version, content_hash, attributes_hash FROM document
+    WHERE entity = %(entity)s AND source = %(source)s AND external_id = wanted.external_id
+    OFFSET 0
+) AS stored;
 
 -- name: find_stored_chunks :many
 SELECT
@@ -50,10 +55,10 @@ WHERE (content_hash, entity) IN (
 
 -- name: stage_documents :none
 -- Tables of the session to COPY into: COPY cannot write to tables under row-level security.
-CREATE TEMPORARY TABLE IF NOT EXISTS staged_document_1 (
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_document_2 (
     document_id uuid, entity text, source text, external_id text, title text, uri text,
-    tags text[], metadata jsonb, content_hash bytea, attributes_hash bytea, version integer,
-    changed_at timestamptz, now timestamptz
+    tags text[], metadata text, labels text, content_hash bytea, attributes_hash bytea,
+    version integer, changed_at timestamptz, now timestamptz
 ) ON COMMIT DELETE ROWS;
 
 -- name: stage_chunks :none
@@ -74,7 +79,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged_embedding_1 (
 ) ON COMMIT DELETE ROWS;
 
 -- name: copy_documents :none
-COPY staged_document_1 FROM STDIN (FORMAT binary);
+COPY staged_document_2 FROM STDIN (FORMAT binary);
 
 -- name: copy_chunks :none
 COPY staged_chunk_1 FROM STDIN (FORMAT binary);
@@ -92,18 +97,18 @@ INSERT INTO document (
     attributes_hash, version, changed_at, added_at, updated_at
 )
 SELECT
-    document_id, entity, source, external_id, title, uri, tags, metadata, content_hash,
+    document_id, entity, source, external_id, title, uri, tags, metadata::jsonb, content_hash,
     attributes_hash, version, changed_at, now, now
-FROM staged_document_1 WHERE version = 1
-ON CONFLICT (entity, source, external_id) DO NOTHING;
+FROM staged_document_2 WHERE version = 1
+ON CONFLICT (source, entity, external_id) DO NOTHING;
 
 -- name: update_documents :none
 -- Only from the version that was read, so the count tells if another process was faster.
 UPDATE document SET
-    title = staged.title, uri = staged.uri, tags = staged.tags, metadata = staged.metadata,
+    title = staged.title, uri = staged.uri, tags = staged.tags, metadata = staged.metadata::jsonb,
     content_hash = staged.content_hash, attributes_hash = staged.attributes_hash,
     version = staged.version, changed_at = staged.changed_at, updated_at = staged.now
-FROM staged_document_1 AS staged
+FROM staged_document_2 AS staged
 WHERE document.document_id = staged.document_id
     AND document.version = staged.version - 1 AND staged.version > 1;
 
@@ -112,7 +117,7 @@ DELETE FROM document_label WHERE document_id = ANY(%(documents)s::uuid[]);
 
 -- name: insert_labels :none
 INSERT INTO document_label (label, entity, document_id)
-SELECT * FROM unnest(%(labels)s::text[], %(entities)s::text[], %(documents)s::uuid[]);
+SELECT jsonb_array_elements_text(labels::jsonb), entity, document_id FROM staged_document_2;
 
 -- name: move_chunks :none
 -- Chunks that stay may stand elsewhere now. Their places are checked when the transaction ends.
@@ -307,7 +312,9 @@ ANALYZE {embedding};
 -- name: analyse_knowledge :none
 -- After much was added: without statistics the planner reads whole tables (measured: four times
 -- the time of a search by words), and autovacuum comes only after a minute.
-ANALYZE document, document_label, chunk, lexical_posting;
+-- (Texts and postings are long, and no plan depends on what is in them.)
+ANALYZE document, document_label, chunk (chunk_id, document_id, entity, ordinal, content_hash),
+    lexical_posting (term, entity, first_chunk_id, chunks);
 
 -- name: count_terms :many
 -- In how many chunks each term occurs ('' counts the chunks), and the chunks' length in terms.
@@ -427,66 +434,63 @@ JOIN chunk USING (document_id);
 -- The chunks that a filter allows, if they are few; else one more than that.
 SELECT allowed.* FROM ({allowed}) AS allowed LIMIT %(limit)s;
 
--- name: nearest :many
+-- name: nearest :one
 -- The nearest contents of all, and their chunks. Served by the HNSW index, once there is one.
-SELECT chunk.chunk_id, 1 - near.distance AS score
+-- (This and the next four are for the slot near, of candidates and of described.)
+SELECT hit.chunk_id, 1 - near.distance AS score, hit.document_id, hit.ordinal, hit.headings, hit.text
 FROM (
     SELECT content_hash, entity, embedding <=> %(vector)s AS distance
     FROM {embedding}
     ORDER BY embedding <=> %(vector)s
     LIMIT %(limit)s
-) AS near
-JOIN chunk USING (content_hash, entity)
-ORDER BY near.distance, chunk.chunk_id
+) AS near CROSS JOIN LATERAL (
+    SELECT chunk_id, document_id, ordinal, headings, text FROM chunk
+    WHERE chunk.content_hash = near.content_hash AND chunk.entity = near.entity
+    OFFSET 0
+) AS hit
+ORDER BY near.distance, hit.chunk_id
 LIMIT %(limit)s;
 
--- name: nearest_of_entity :many
+-- name: nearest_of_entity :one
 -- The same for one business; the index is scanned on until enough of its rows were met.
-SELECT chunk.chunk_id, 1 - near.distance AS score
+SELECT hit.chunk_id, 1 - near.distance AS score, hit.document_id, hit.ordinal, hit.headings, hit.text
 FROM (
     SELECT content_hash, entity, embedding <=> %(vector)s AS distance
     FROM {embedding}
     WHERE entity = %(entity)s
     ORDER BY embedding <=> %(vector)s
     LIMIT %(limit)s
-) AS near
-JOIN chunk USING (content_hash, entity)
-ORDER BY near.distance, chunk.chunk_id
+) AS near CROSS JOIN LATERAL (
+    SELECT chunk_id, document_id, ordinal, headings, text FROM chunk
+    WHERE chunk.content_hash = near.content_hash AND chunk.entity = near.entity
+    OFFSET 0
+) AS hit
+ORDER BY near.distance, hit.chunk_id
 LIMIT %(limit)s;
 
--- name: nearest_among :many
+-- name: nearest_among :one
 -- Exact: every one of these chunks is compared. For few chunks this is the fastest, too.
 -- (MATERIALIZED keeps the planner from walking the HNSW index instead, which is neither.)
 WITH measured AS MATERIALIZED (
-    SELECT chunk.chunk_id, embedding.embedding <=> %(vector)s AS distance
+    SELECT chunk.chunk_id, embedding.embedding <=> %(vector)s AS distance, chunk.document_id,
+        chunk.ordinal, chunk.headings, chunk.text
     FROM chunk JOIN {embedding} AS embedding USING (content_hash, entity)
     WHERE chunk.chunk_id = ANY(%(chunk_ids)s::bigint[])
 )
-SELECT chunk_id, 1 - distance AS score FROM measured
+SELECT chunk_id, 1 - distance AS score, document_id, ordinal, headings, text FROM measured
 ORDER BY distance, chunk_id
 LIMIT %(limit)s;
 
--- name: nearest_these :many
--- The same for chunks whose contents are known already: one look-up for each instead of two.
-WITH measured AS MATERIALIZED (
-    SELECT these.chunk_id, embedding.embedding <=> %(vector)s AS distance
-    FROM unnest(%(chunk_ids)s::bigint[], %(hashes)s::bytea[], %(entities)s::text[])
-        AS these (chunk_id, content_hash, entity)
-    JOIN {embedding} AS embedding USING (content_hash, entity)
-)
-SELECT chunk_id, 1 - distance AS score FROM measured
-ORDER BY distance, chunk_id
-LIMIT %(limit)s;
-
--- name: nearest_allowed :many
+-- name: nearest_allowed :one
 -- The nearest that a wide filter allows: the index is scanned on, each content checked as it comes
 -- (LATERAL with OFFSET 0 keeps the planner from turning the join around).
-SELECT near.chunk_id, 1 - near.distance AS score
+SELECT near.chunk_id, 1 - near.distance AS score, near.document_id, near.ordinal, near.headings,
+    near.text
 FROM (
-    SELECT hit.chunk_id, embedding.embedding <=> %(vector)s AS distance
+    SELECT hit.*, embedding.embedding <=> %(vector)s AS distance
     FROM {embedding} AS embedding
     CROSS JOIN LATERAL (
-        SELECT chunk.chunk_id
+        SELECT chunk.chunk_id, chunk.document_id, chunk.ordinal, chunk.headings, chunk.text
         FROM chunk JOIN document USING (document_id)
         WHERE chunk.content_hash = embedding.content_hash AND chunk.entity = embedding.entity
             AND {conditions}
@@ -497,16 +501,63 @@ FROM (
 ) AS near
 ORDER BY near.distance, near.chunk_id;
 
--- name: describe_nearest :many
--- The nearest with what a hit shows, at once. Slot near: one of the queries above.
+-- name: candidates :many
+-- The nearest and how near they are.
+SELECT near.chunk_id, near.score FROM ({near}) AS near ORDER BY near.score DESC, near.chunk_id;
+
+-- name: described :many
+-- The nearest with what a hit shows, at once. (LATERAL with OFFSET 0 looks each document up: of
+-- a limit that it does not know the planner thinks the worst, and reads them all.)
 SELECT
-    near.chunk_id, near.score, chunk.ordinal, chunk.headings, chunk.text, document.document_id,
-    document.entity, document.source, document.external_id, document.title, document.uri,
-    document.tags, document.metadata, document.changed_at
-FROM ({near}) AS near
-JOIN chunk USING (chunk_id)
-JOIN document USING (document_id)
+    near.chunk_id, near.score, near.ordinal, near.headings, near.text, described.*
+FROM ({near}) AS near CROSS JOIN LATERAL (
+    SELECT document_id, entity, source, external_id, title, uri, tags, metadata, changed_at
+    FROM document WHERE document.document_id = near.document_id
+    OFFSET 0
+) AS described
 ORDER BY near.score DESC, near.chunk_id;
+
+-- name: nearest_these :many
+-- Exact, for chunks whose contents are known already: one look-up for each instead of two.
+WITH measured AS MATERIALIZED (
+    SELECT these.chunk_id, embedding.embedding <=> %(vector)s AS distance
+    FROM unnest(%(chunk_ids)s::bigint[], %(hashes)s::bytea[], %(entities)s::text[])
+        AS these (chunk_id, content_hash, entity)
+    JOIN {embedding} AS embedding USING (content_hash, entity)
+)
+SELECT chunk_id, 1 - distance AS score FROM measured
+ORDER BY distance, chunk_id
+LIMIT %(limit)s;
+
+-- name: nearest_few :many
+-- Exact, with what a hit shows, if the filter allows but few chunks; in any case how many it does
+-- (up to one more than few). LATERAL with OFFSET 0 looks each vector up, whatever the planner
+-- thinks of how many there will be.
+WITH allowed AS MATERIALIZED (
+    SELECT found.* FROM ({allowed}) AS found LIMIT %(few)s + 1
+),
+counted AS (
+    SELECT count(*) AS allowed FROM allowed
+),
+near AS (
+    SELECT allowed.chunk_id, 1 - measured.distance AS score
+    FROM allowed CROSS JOIN LATERAL (
+        SELECT embedding.embedding <=> %(vector)s AS distance FROM {embedding} AS embedding
+        WHERE embedding.content_hash = allowed.content_hash AND embedding.entity = allowed.entity
+        OFFSET 0
+    ) AS measured
+    WHERE (SELECT counted.allowed FROM counted) <= %(few)s
+    ORDER BY measured.distance, allowed.chunk_id
+    LIMIT %(limit)s
+)
+SELECT counted.allowed, described.* FROM counted LEFT JOIN (
+    SELECT
+        near.chunk_id, near.score, chunk.ordinal, chunk.headings, chunk.text, document.document_id,
+        document.entity, document.source, document.external_id, document.title, document.uri,
+        document.tags, document.metadata, document.changed_at
+    FROM near JOIN chunk USING (chunk_id) JOIN document USING (document_id)
+) AS described ON true
+ORDER BY described.score DESC, described.chunk_id;
 
 -- name: describe_chunks :many
 -- What a hit shows of its chunk and document.
@@ -635,3 +686,44 @@ WHERE ordinal <> expected OR span_start > coalesce(before, span_start)
 UNION
 SELECT document_id FROM document
 WHERE NOT EXISTS (SELECT FROM chunk WHERE chunk.document_id = document.document_id);
+
+-- name: list_sources :many
+-- The sources a business has documents from. Goes from each source to the next on document_name,
+-- however many documents they have: seen by the operator, or it would pass over those of others.
+WITH RECURSIVE known (source) AS (
+    (SELECT source FROM document ORDER BY source LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT document.source FROM document
+        WHERE document.source > known.source
+        ORDER BY document.source LIMIT 1
+    )
+    FROM known WHERE known.source IS NOT NULL
+)
+SELECT source FROM known
+WHERE EXISTS (
+    SELECT FROM document WHERE document.source = known.source AND document.entity = %(entity)s
+)
+ORDER BY source;
+
+-- name: read_named :many
+-- The documents of these names with their chunks, in order. Served by document_name, as find_stored.
+SELECT
+    document.*, chunk.span_start, chunk.span_end, chunk.text
+FROM unnest(%(external_ids)s::text[]) AS wanted (external_id)
+CROSS JOIN LATERAL (
+    SELECT
+        document_id, entity, source, external_id, title, uri, tags, metadata, version, changed_at,
+        added_at, updated_at
+    FROM document
+    WHERE entity = %(entity)s AND source = %(source)s AND external_id = wanted.external_id
+    OFFSET 0
+) AS document
+JOIN chunk USING (document_id)
+ORDER BY document.document_id, chunk.ordinal;
+
+-- name: read_vectors :many
+-- The vectors of these chunks in one space.
+SELECT chunk.chunk_id, embedding.embedding
+FROM chunk JOIN {embedding} AS embedding USING (content_hash, entity)
+WHERE chunk.chunk_id = ANY(%(chunk_ids)s::bigint[]);

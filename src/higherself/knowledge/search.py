@@ -55,8 +55,25 @@ MOST_HITS = 1_000
 
 _Words = Callable[..., Awaitable[list[Candidate]]]
 """`SearchReader.score_terms` for the words of the query."""
-_Meaning = Callable[..., Awaitable[tuple[list[Candidate], Descriptions]]]
-"""`SearchReader.nearest` for the vector of the query."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """The vector of the query, in its space, to be asked what is near."""
+
+    reader: SearchReader
+    space: StoredSpace
+    vector: NDArray[np.float32]
+
+    async def __call__(
+        self, *, among: Sequence[ChunkId] | None, limit: int, described: bool = False
+    ) -> tuple[list[Candidate], Descriptions]:
+        return await self.reader.nearest(
+            self.space, self.vector, among=among, limit=limit, described=described
+        )
+
+    async def few(self, *, few: int, limit: int) -> tuple[list[Candidate], Descriptions] | None:
+        return await self.reader.nearest_few(self.space, self.vector, few=few, limit=limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +118,10 @@ class Search:
         with telemetry.timed("knowledge.search.answered", mode=request.mode):
             vector, reason = await self._vector(request)
             async with self._index.reading(request.filter, depth=_depth(request)) as reader:
-                among = await _among(reader, request.filter)
-                words = None if request.mode == "vector" else await _by_words(reader, request.text)
                 meaning = None
                 if vector is not None and self._space is not None:
-                    meaning = partial(reader.nearest, self._space, vector)
-                hits = await _hits(reader, request, await _found(words, meaning, among, request))
+                    meaning = _Meaning(reader, self._space, vector)
+                hits = await _hits(reader, request, await _found(reader, meaning, request))
         if not hits and reason is None and request.mode == "lexical":
             reason = _why_no_words(request.text)
         return Answer(
@@ -145,11 +160,16 @@ class Search:
         return np.asarray(vector, dtype=np.float32)
 
 
+async def _is_narrow(reader: SearchReader, filter: Filter) -> bool:
+    """Return whether the filter may allow so few chunks that they are better compared one by one."""
+    if filter.selects_documents:
+        return True
+    return filter.entity is not None and (await reader.count_terms([]))[1] <= FEW
+
+
 async def _among(reader: SearchReader, filter: Filter) -> list[ChunkId] | None:
     """Return the chunks to search if they are few, or None to search the index."""
-    if not filter.selects_documents and (
-        filter.entity is None or (await reader.count_terms([]))[1] > FEW
-    ):
+    if not await _is_narrow(reader, filter):
         return None
     allowed = await reader.some_allowed(limit=FEW + 1)
     return allowed if len(allowed) <= FEW else None
@@ -175,29 +195,35 @@ async def _by_words(reader: SearchReader, text: str) -> _Words | None:
     return None if plan is None else partial(reader.score_terms, plan)
 
 
-async def _found(
-    words: _Words | None,
-    meaning: _Meaning | None,
-    among: Sequence[ChunkId] | None,
-    request: Request,
-) -> _Found:
-    lexical: list[Candidate] = []
-    near: list[Candidate] = []
-    described: Descriptions = {}
-    alone, depth = request.mode != "hybrid", _depth(request)
-    if words is not None:
-        lexical = await words(among=among, limit=depth if alone else max(SCORED_BY_WORDS, depth))
-    if meaning is not None:
-        near, described = await meaning(among=among, limit=depth, described=alone)
-    if alone:
-        return _Found(lexical, near, _scores(near or lexical), described)
+async def _found(reader: SearchReader, meaning: _Meaning | None, request: Request) -> _Found:
+    if request.mode == "vector" and meaning is not None:
+        near, described = await _nearest(reader, meaning, request)
+        return _Found([], near, _scores(near), described)
+    among = await _among(reader, request.filter)
+    words = await _by_words(reader, request.text)
+    depth = _depth(request)
+    if meaning is None:
+        lexical = [] if words is None else await words(among=among, limit=depth)
+        return _Found(lexical, [], _scores(lexical), {})
+    lexical = [] if words is None else await words(among=among, limit=max(SCORED_BY_WORDS, depth))
+    near, _ = await meaning(among=among, limit=depth)
     by_words, by_meaning, lexical = _scores(lexical), _scores(near), lexical[:depth]
-    if meaning is not None:
-        by_meaning |= await _similarities(meaning, _scores(lexical), by_meaning)
+    by_meaning |= await _similarities(meaning, _scores(lexical), by_meaning)
     candidates = _scores(lexical).keys() | by_meaning.keys()
     by_words = {chunk: score for chunk, score in by_words.items() if chunk in candidates}
     fused = score_fusion([(VECTOR_WEIGHT, by_meaning), (LEXICAL_WEIGHT, by_words)])
-    return _Found(lexical, near, fused, described)
+    return _Found(lexical, near, fused, {})
+
+
+async def _nearest(
+    reader: SearchReader, meaning: _Meaning, request: Request
+) -> tuple[list[Candidate], Descriptions]:
+    """Return the nearest alone, with what their hits show, in as few statements as possible."""
+    if await _is_narrow(reader, request.filter):
+        few = await meaning.few(few=FEW, limit=request.limit)
+        if few is not None:
+            return few
+    return await meaning(among=None, limit=request.limit, described=True)
 
 
 async def _similarities(
@@ -210,7 +236,7 @@ async def _similarities(
     others = [chunk for chunk in by_words if chunk not in near]
     if not others or not near:
         return {}
-    measured, _ = await meaning(among=others, limit=len(others), described=False)
+    measured, _ = await meaning(among=others, limit=len(others))
     return dict.fromkeys(others, min(near.values())) | _scores(measured)
 
 

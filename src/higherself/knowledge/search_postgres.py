@@ -110,7 +110,7 @@ class PostgresReader:
             parameters,
             {"restriction": QUERIES[restriction], "bm25": QUERIES["bm25"], **self._conditions},
         )
-        return [Candidate(ChunkId(chunk), score) for chunk, score in rows]
+        return _candidates(rows)
 
     async def nearest(
         self,
@@ -126,28 +126,41 @@ class PostgresReader:
         With ``described`` also what their hits show, in the same round trip.
         """
         parameters: dict[str, Any] = {"vector": HalfVector(vector), "limit": limit}
+        slots: Slots = {"embedding": space.table, **self._conditions}
         name = "nearest"
         if among is not None:
-            name = "nearest_among"
             parameters["chunk_ids"] = list(among)
-            if self._contents and all(chunk in self._contents for chunk in among):
-                name = "nearest_these"
+            if not described and all(chunk in self._contents for chunk in among):
                 contents = [self._contents[chunk] for chunk in among]
                 parameters["hashes"] = [digest for digest, _ in contents]
                 parameters["entities"] = [entity for _, entity in contents]
+                return _candidates(
+                    await self._tx.tuples(QUERIES["nearest_these"], parameters, slots)
+                ), {}
+            name = "nearest_among"
         elif self._filter.selects_documents:
             name = "nearest_allowed"
             parameters |= self._parameters
         elif self._filter.entity is not None:
             name = "nearest_of_entity"
             parameters["entity"] = self._filter.entity
-        slots: Slots = {"embedding": space.table, "near": QUERIES[name], **self._conditions}
+        slots = {**slots, "near": QUERIES[name]}
         if not described:
-            rows = await self._tx.tuples(QUERIES[name], parameters, slots)
-            return [Candidate(ChunkId(chunk), score) for chunk, score in rows], {}
-        found = await self._tx.many(QUERIES["describe_nearest"], parameters, slots)
-        near = [Candidate(ChunkId(row["chunk_id"]), row["score"]) for row in found]
-        return near, _described(found)
+            return _candidates(await self._tx.tuples(QUERIES["candidates"], parameters, slots)), {}
+        return _found(await self._tx.many(QUERIES["described"], parameters, slots))
+
+    async def nearest_few(
+        self, space: StoredSpace, vector: NDArray[np.float32], *, few: int, limit: int
+    ) -> tuple[list[Candidate], Descriptions] | None:
+        """Return the same, exact, if the filter allows at most ``few`` chunks; else None."""
+        rows = await self._tx.many(
+            QUERIES["nearest_few"],
+            {**self._parameters, "vector": HalfVector(vector), "few": few, "limit": limit},
+            {"embedding": space.table, **self._conditions},
+        )
+        if rows[0]["allowed"] > few:
+            return None
+        return _found([row for row in rows if row["chunk_id"] is not None])
 
     async def describe(self, chunks: Collection[ChunkId]) -> Descriptions:
         """Return what a hit shows, for those of ``chunks`` that still exist."""
@@ -209,6 +222,14 @@ def _settings(filter: Filter, depth: int) -> dict[str, str]:
             "plan_cache_mode": "force_custom_plan",
         }
     return settings
+
+
+def _candidates(rows: Sequence[Sequence[Any]]) -> list[Candidate]:
+    return [Candidate(ChunkId(chunk), score) for chunk, score in rows]
+
+
+def _found(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Candidate], Descriptions]:
+    return [Candidate(ChunkId(row["chunk_id"]), row["score"]) for row in rows], _described(rows)
 
 
 def _described(rows: Sequence[Mapping[str, Any]]) -> Descriptions:
