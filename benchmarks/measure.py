@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -111,7 +111,19 @@ class Server:
 
     def cpu(self) -> float:
         """Return the CPU seconds of all server processes so far, those that ended included."""
-        total = 0
+        return sum(sum(map(int, fields[11:15])) for _, fields in self._processes()) / TICKS
+
+    def memory(self) -> float:
+        """Return the MB that all server processes hold, what they share counted once."""
+        kilobytes = 0
+        for folder, _ in self._processes():
+            with suppress(OSError):
+                rollup = Path(folder, "smaps_rollup").read_text()
+                kilobytes += int(rollup.partition("\nPss:")[2].split()[0])
+        return kilobytes / 1024
+
+    def _processes(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the folder in /proc of each server process, and the fields of its `stat` from 3 on."""
         for entry in os.scandir("/proc"):
             if not entry.name.isdigit():
                 continue
@@ -121,8 +133,7 @@ class Server:
                 continue
             fields = stat[stat.rindex(")") + 2 :].split()
             if self._postmaster in (int(entry.name), int(fields[1])):
-                total += sum(map(int, fields[11:15]))
-        return total / TICKS
+                yield entry.path, fields
 
     @contextmanager
     def spending(self) -> Iterator[Callable[[], Spent]]:

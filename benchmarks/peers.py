@@ -1,14 +1,17 @@
-"""Other stores behind one small set of verbs, each in a process of its own.
+"""Other stores, and ours, behind one small set of verbs, each in a process of its own.
 
     python peers.py langchain FOLDER URL
 
-reads the rows that `data.write` left in FOLDER, then does what each line of standard input asks
+(for a store that is a library, without a server, a folder to keep its files in takes the place of
+the URL) reads the rows that `data.write` left in FOLDER, then does what each line of standard input asks
 (a verb and its arguments, as JSON) and answers with a line. Only public interfaces are used, with
 the settings of the projects' own documentation.
 """
 
+import asyncio
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -290,13 +293,182 @@ class Vecs:
         return [(name, metadata["text"], metadata) for name, metadata in found]
 
 
+class Ours:
+    """This program, through its Python interface; it indexes as it stores, text and metadata too."""
+
+    package = "higherself-network-server"
+
+    def prepare(self, rows: Sequence[dict[str, Any]], vectors: Any) -> Any:
+        from data import Row
+        from own import as_document
+
+        return [as_document(Row(**row), vector) for row, vector in zip(rows, vectors, strict=True)]
+
+    def open(self, url: str) -> None:
+        from own import SPACE
+
+        from higherself import HigherSelf
+        from higherself.app.settings import Settings
+        from higherself.db.migrate import migrate
+        from higherself.kernel.clock import SYSTEM_CLOCK
+
+        self.space = SPACE
+        self.loop = asyncio.new_event_loop()
+        self.loop.run_until_complete(migrate(url, clock=SYSTEM_CLOCK))
+        self.opened = HigherSelf.open(Settings.model_validate({"DATABASE_URL": url}))
+        self.knowledge = self.loop.run_until_complete(self.opened.__aenter__()).knowledge
+
+    def add(self, prepared: Any) -> None:
+        adding = self.knowledge.add_embedded(prepared, space=self.space)
+        report = self.loop.run_until_complete(adding)
+        assert report.created == len(prepared), report
+
+    def index(self) -> None:
+        """It is there already."""
+
+    def search(self, vector: Any, tag: str | None) -> Found:
+        searching = self.knowledge.search(
+            "",
+            mode="vector",
+            vector=vector,
+            space=self.space.name,
+            limit=10,
+            tags=[tag] if tag else [],
+        )
+        return [
+            (hit.document.external_id, hit.chunk.text, dict(hit.document.metadata))
+            for hit in self.loop.run_until_complete(searching).hits
+        ]
+
+
+class Chroma:
+    """A persistent Chroma in this process: the index is there from the start."""
+
+    package = "chromadb"
+
+    def prepare(self, rows: Sequence[dict[str, Any]], vectors: Any) -> Any:
+        return {
+            "ids": [row["id"] for row in rows],
+            "documents": [row["text"] for row in rows],
+            "metadatas": [{**row["metadata"], "tag": row["tag"]} for row in rows],
+            "embeddings": vectors,
+        }
+
+    def open(self, url: str) -> None:
+        import chromadb
+
+        self.client = chromadb.PersistentClient(
+            path=url, settings=chromadb.Settings(anonymized_telemetry=False)
+        )
+        self.collection = self.client.create_collection(
+            "item",
+            embedding_function=None,
+            configuration={
+                "hnsw": {"space": "cosine", "max_neighbors": M, "ef_construction": EF_CONSTRUCTION}
+            },
+        )
+
+    def add(self, prepared: Any) -> None:
+        at_once = self.client.get_max_batch_size()
+        for start in range(0, len(prepared["ids"]), at_once):
+            part = slice(start, start + at_once)
+            self.collection.add(**{name: given[part] for name, given in prepared.items()})
+
+    def index(self) -> None:
+        """It is there already."""
+
+    def search(self, vector: Any, tag: str | None) -> Found:
+        found = self.collection.query(
+            query_embeddings=[vector],
+            n_results=10,
+            where={"tag": tag} if tag else None,
+            include=["documents", "metadatas"],
+        )
+        return list(zip(found["ids"][0], found["documents"][0], found["metadatas"][0], strict=True))
+
+
+class LanceDB:
+    """LanceDB in this process: columns in files, the index after loading."""
+
+    package = "lancedb"
+
+    def prepare(self, rows: Sequence[dict[str, Any]], vectors: Any) -> Any:
+        import pyarrow as pa
+
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+        columns = {name: [row[name] for row in rows] for name in ("id", "text", "tag", "metadata")}
+        return pa.table({**columns, "vector": vectors})
+
+    def open(self, url: str) -> None:
+        import lancedb
+
+        self.database = lancedb.connect(url)
+
+    def add(self, prepared: Any) -> None:
+        self.table = self.database.create_table("item", prepared)
+
+    def index(self) -> None:
+        self.table.create_index(
+            metric="cosine", index_type="IVF_HNSW_SQ", m=M, ef_construction=EF_CONSTRUCTION
+        )
+
+    def search(self, vector: Any, tag: str | None) -> Found:
+        asked = self.table.search(vector).distance_type("cosine").limit(10)
+        if tag:
+            asked = asked.where(f"tag = '{tag}'")
+        found = asked.select(["id", "text", "metadata"]).to_list()
+        return [(hit["id"], hit["text"], hit["metadata"]) for hit in found]
+
+
+class Qdrant:
+    """Qdrant's local mode in this process: no index, every vector is compared, with NumPy."""
+
+    package = "qdrant-client"
+
+    def prepare(self, rows: Sequence[dict[str, Any]], vectors: Any) -> Any:
+        payload = [{**row["metadata"], "tag": row["tag"], "text": row["text"]} for row in rows]
+        return {"ids": [row["id"] for row in rows], "payload": payload, "vectors": vectors}
+
+    def open(self, url: str) -> None:
+        from qdrant_client import QdrantClient, models
+
+        self.models = models
+        self.client = QdrantClient(path=url)
+        self.client.create_collection(
+            "item",
+            vectors_config=models.VectorParams(size=384, distance=models.Distance.COSINE),
+        )
+
+    def add(self, prepared: Any) -> None:
+        self.client.upload_collection("item", **prepared)
+
+    def index(self) -> None:
+        """There is none."""
+
+    def search(self, vector: Any, tag: str | None) -> Found:
+        wanted = None
+        if tag:
+            match = self.models.MatchValue(value=tag)
+            wanted = self.models.Filter(must=[self.models.FieldCondition(key="tag", match=match)])
+        found = self.client.query_points("item", query=vector, limit=10, query_filter=wanted)
+        return [(hit.id, hit.payload["text"], hit.payload) for hit in found.points]
+
+
 PEERS: dict[str, type[Peer]] = {
+    "ours": Ours,
     "bare": Bare,
     "langchain": LangChain,
     "haystack": Haystack,
     "llama-index": LlamaIndex,
     "vecs": Vecs,
+    "chroma": Chroma,
+    "lancedb": LanceDB,
+    "qdrant": Qdrant,
 }
+IN_PROCESS = {"chroma", "lancedb", "qdrant"}
+"""Libraries that keep files: no server, no other process that sees the same rows."""
+OUR_PYTHON = {"ours", "bare"}
+"""Those that run with the packages of the program; the others need their own environment."""
 
 
 class Session:
@@ -308,10 +480,12 @@ class Session:
         rows = [json.loads(line) for line in (folder / "rows.jsonl").open()]
         self._prepared = peer.prepare(rows, np.load(folder / "vectors.npy"))
         self._url = url
+        self._before = 0.0
 
     def open(self) -> dict[str, Any]:
         """Connect and make the table."""
         self.peer.open(self._url)
+        self._before = _peak()
         return {"package": f"{self.peer.package} {version(self.peer.package)}"}
 
     def add(self) -> dict[str, Any]:
@@ -337,6 +511,14 @@ class Session:
             ids.append([name for name, text, metadata in found if text and metadata])
         client = time.process_time() - started
         return {"milliseconds": milliseconds, "ids": ids, "client": client}
+
+    def memory(self) -> dict[str, Any]:
+        """Return this process's peak in MB, and what it was before the first row was stored."""
+        return {"peak": _peak(), "before": self._before}
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _timed(work: Callable[[], None]) -> dict[str, Any]:

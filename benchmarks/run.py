@@ -15,7 +15,7 @@ from typing import Any
 from measure import Line, say, table
 
 HERE = Path(__file__).resolve().parent
-KNOWN = ("start", "store", "embedding", "quality", "scale")
+KNOWN = ("start", "store", "peer_table", "embedding", "quality", "scale", "fallback", "reembed")
 
 
 def main() -> int:

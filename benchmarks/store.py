@@ -46,7 +46,7 @@ from own import (
     rows_returned,
     take_in,
 )
-from peers import NEAREST
+from peers import IN_PROCESS, NEAREST, OUR_PYTHON
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector_async
 
@@ -57,6 +57,8 @@ from higherself.knowledge.hub import KnowledgeHub
 from higherself.knowledge.model import EmbeddingSpace, NewDocument
 from higherself.knowledge.postgres import PostgresDocuments
 from higherself.knowledge.search_postgres import PostgresSearch
+from higherself.knowledge.tiers import Tier
+from higherself.testing.postgres import in_database
 
 HERE = Path(__file__).resolve().parent
 PEERS_PYTHON = HERE / ".venv" / "bin" / "python"
@@ -69,11 +71,16 @@ class Peer:
         self.name = name
         self._server = server
         self._log = folder / f"{name}.log"
-        self._database = server.fresh_database(name.replace("-", "_"))
-        # The bare limit uses the same driver as we do; the others need their own environment.
-        python = sys.executable if name == "bare" else str(PEERS_PYTHON)
+        self._database: str | None = None
+        if name in IN_PROCESS:
+            self.url = str(folder / f"{name}.files")
+        else:
+            self._database = server.fresh_database(name.replace("-", "_"), ours=name == "ours")
+            self.url = server.as_superuser(self._database)
+            if name == "ours":
+                self.url = in_database(server.url, self._database)
+        python = sys.executable if name in OUR_PYTHON else str(PEERS_PYTHON)
         command = [python, str(HERE / "peers.py"), name, str(folder)]
-        self.url = server.as_superuser(self._database)
         self.missing: str | None = None
         try:
             self._process = subprocess.Popen(
@@ -107,7 +114,8 @@ class Peer:
             assert self._process.stdin is not None
             self._process.stdin.close()
             self._process.wait(60)
-        self._server.drop(self._database)
+        if self._database is not None:
+            self._server.drop(self._database)
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -229,7 +237,7 @@ async def embedding_calls(hs: HigherSelf, documents: Sequence[NewDocument]) -> l
         index=PostgresSearch(hs.database),
         catalogue=PostgresCatalogue(hs.database),
         clock=SYSTEM_CLOCK,
-        provider=provider,
+        tiers=[Tier("bench", provider, on_machine=True)],
     )
     documents = [replace(document, entity="counting") for document in documents]
     await hub.add(documents)
@@ -250,12 +258,12 @@ async def compare_search(
         contestants = {"ours": ask_ours(hs, queries)}
         for peer in peers:
             if peer.name == "bare":
-                contestants[f"{peer.package}, ef 100"] = _theirs(peer, ef=100)
-                contestants[f"{peer.package}, ef 40"] = _theirs(peer, ef=40)
+                contestants[f"{peer.package}, ef 100"] = ask_peer(peer, ef=100)
+                contestants[f"{peer.package}, ef 40"] = ask_peer(peer, ef=40)
                 connection = await stack.enter_async_context(_connected(peer))
                 contestants[f"{peer.package} async, ef 100"] = _bare_async(connection, queries)
             else:
-                contestants[peer.package] = _theirs(peer)
+                contestants[peer.package] = ask_peer(peer)
         theirs = await in_turns(server, contestants, len(queries))
     mine = theirs.pop("ours")
     lines = [Line("vector search: recall@10", data.recall(mine.found, truth), note="of exact")]
@@ -279,7 +287,7 @@ async def compare_filter(
     say("vector search with a filter")
     truth = data.nearest(queries, rows, only_rare=True)
     contestants = {"ours": ask_ours(hs, queries, tags=[data.RARE])}
-    contestants |= {peer.package: _theirs(peer, tag=data.RARE) for peer in peers}
+    contestants |= {peer.package: ask_peer(peer, tag=data.RARE) for peer in peers}
     theirs = await in_turns(server, contestants, len(queries))
     mine = theirs.pop("ours")
     return filter_lines(mine, truth) + [
@@ -325,7 +333,7 @@ def _bare_async(connection: psycopg.AsyncConnection[Any], queries: Matrix) -> As
     return ask
 
 
-def _theirs(peer: Peer, **arguments: Any) -> Ask:
+def ask_peer(peer: Peer, **arguments: Any) -> Ask:
     async def ask(start: int, stop: int) -> Asked:
         answer = peer.ask("search", start=start, stop=stop, **arguments)
         return Asked(answer["milliseconds"], answer["ids"], answer["client"])

@@ -19,6 +19,7 @@ from higherself.knowledge.model import EmbeddingSpace, NewDocument
 from higherself.knowledge.ports import Purpose, Vectors
 from higherself.knowledge.postgres import PostgresDocuments
 from higherself.knowledge.search_postgres import PostgresSearch
+from higherself.knowledge.tiers import Tier
 
 ENTITY = "docs_example"
 
@@ -55,7 +56,7 @@ def hub_with(hs: HigherSelf, provider: LetterEmbeddings) -> KnowledgeHub:
         index=PostgresSearch(hs.database),
         catalogue=PostgresCatalogue(hs.database),
         clock=SYSTEM_CLOCK,
-        provider=provider,
+        tiers=[Tier("letters", provider, on_machine=True)],
     )
 
 

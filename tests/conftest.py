@@ -8,6 +8,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -23,6 +24,7 @@ from higherself.knowledge.ports import EmbeddingProvider
 from higherself.knowledge.postgres import PostgresDocuments
 from higherself.knowledge.providers.local import LocalEmbeddings
 from higherself.knowledge.search_postgres import SESSION_SETTINGS, PostgresSearch
+from higherself.knowledge.tiers import Tier
 from higherself.testing.postgres import create_database, drop_database, in_database, shared_server
 
 hypothesis_settings.register_profile("default", deadline=None, max_examples=60)
@@ -49,6 +51,12 @@ def server() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def worker_database(server: EmbeddedPostgres) -> Iterator[str]:
     """The URL of the migrated database of this test process."""
+    with migrated_database(server) as url:
+        yield url
+
+
+@contextmanager
+def migrated_database(server: EmbeddedPostgres) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     create_database(server.admin_url, name)
     url = in_database(server.url, name)
@@ -87,7 +95,9 @@ def database_url(worker_database: str) -> Iterator[str]:
             connection.execute(f"DROP TABLE higherself.embedding_{space}".encode())
         connection.execute(
             "TRUNCATE higherself.entity, higherself.document, higherself.document_label, "
-            "higherself.chunk, higherself.lexical_posting, higherself.embedding_space"
+            "higherself.chunk, higherself.lexical_posting, higherself.embedding_space, "
+            "higherself.embedding_refusal, "
+            "higherself.embedding_provider, higherself.embedding_usage"
         )
 
 
@@ -105,13 +115,18 @@ def local_model() -> Iterator[LocalEmbeddings]:
     provider.close()
 
 
+def as_tier(provider: EmbeddingProvider) -> Tier:
+    """Return a tier on this machine around ``provider``."""
+    return Tier("local", provider, on_machine=True)
+
+
 def hub_on(database: Database, provider: EmbeddingProvider | None) -> KnowledgeHub:
     return KnowledgeHub(
         store=PostgresDocuments(database, SYSTEM_CLOCK),
         index=PostgresSearch(database),
         catalogue=PostgresCatalogue(database),
         clock=SYSTEM_CLOCK,
-        provider=provider,
+        tiers=[] if provider is None else [as_tier(provider)],
     )
 
 

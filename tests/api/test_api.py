@@ -124,7 +124,10 @@ def test_documents_are_listed_newest_first_a_page_at_a_time(site: Site) -> None:
 
 def test_a_document_is_deleted_once(site: Site) -> None:
     location = added(site, a_document())
-    assert site.ask("DELETE", location).json() == {"deleted": [location.rpartition("/")[2]]}
+    answer = site.ask("DELETE", location).json()
+    assert answer["deleted"] == [location.rpartition("/")[2]]
+    assert answer["proof"].keys() > {"document", "document_label", "chunk", "lexical_posting"}
+    assert not any(answer["proof"].values())
     assert_problem(site.ask("DELETE", location), 404, "not-found")
     assert_problem(site.ask("GET", location), 404, "not-found", "no document")
 
@@ -134,6 +137,36 @@ def test_a_document_is_found_by_its_name_too(site: Site) -> None:
     added(site, given)
     shown = site.ask("GET", f"{DOCUMENTS}/the%20refund%20policy").json()
     assert shown["entity"] == given["entity"]
+
+
+def test_a_document_is_looked_for_in_one_business_alone(site: Site) -> None:
+    given = a_document(external_id="prices")
+    other = a_document(external_id="prices")
+    location = added(site, given)
+    added(site, other)
+    for path in (location, f"{DOCUMENTS}/prices"):
+        shown = site.ask("GET", f"{path}?entity={given['entity']}").json()
+        assert shown["entity"] == given["entity"]
+    for method in ("GET", "DELETE"):
+        answer = site.ask(method, f"{location}?entity={other['entity']}")
+        assert_problem(answer, 404, "not-found", "no document")
+        assert_problem(site.ask(method, f"{location}?entity=No"), 422, "rejected", "slug")
+    assert site.ask("DELETE", f"{DOCUMENTS}/prices?entity={other['entity']}").status == 200
+    assert site.ask("GET", location).status == 200
+
+
+def test_trust_and_privacy_are_taken_in_and_answered(site: Site) -> None:
+    given = a_document(trust="external", local_only=True)
+    location = added(site, given)
+    shown = site.ask("GET", location).json()
+    assert (shown["trust"], shown["local_only"]) == ("external", True)
+    answer = site.ask("POST", SEARCH, {"query": "sound bath", "entity": given["entity"]}).json()
+    document = answer["hits"][0]["document"]
+    assert (document["trust"], document["local_only"]) == ("external", True)
+    assert site.ask("POST", DOCUMENTS, {**given, "local_only": False}).json()["updated"] == 1
+    for wrong in ({"trust": "much"}, {"local_only": "yes"}):
+        answer = site.ask("POST", DOCUMENTS, {**given, **wrong})
+        assert_problem(answer, 422, "invalid-request", next(iter(wrong)))
 
 
 # Search
@@ -152,6 +185,15 @@ def test_a_search_answers_as_the_command_line_does(site: Site) -> None:
     assert {"id", "source", "external_id", "title", "uri"} <= hit["document"].keys()
     assert {"id", "ordinal", "heading", "text"} <= hit["chunk"].keys()
     assert hit["why"]["lexical_rank"] == hit["why"]["vector_rank"] == 1
+
+
+def test_a_search_that_nobody_reranks_says_so(site: Site) -> None:
+    given = a_document()
+    added(site, given)
+    wanted = {"query": "refunded", "entity": given["entity"], "rerank": True}
+    found = site.ask("POST", SEARCH, wanted).json()
+    assert (len(found["hits"]), found["degraded"], found["reranker"]) == (1, True, None)
+    assert found["reason"] == "not reranked: there is no reranker: HIGHERSELF_RERANKER is not set"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Doctor on a healthy installation, and with each thing broken."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from higherself.db.server import preparation
 from higherself.kernel.check import Check
 from higherself.kernel.clock import SYSTEM_CLOCK
 from higherself.knowledge.providers import local
+from higherself.testing.embeddings import embedding_server
 from higherself.testing.postgres import shared_server
 
 Examined = dict[str, Check]
@@ -203,6 +205,56 @@ async def test_a_tier_without_its_key_is_off_and_no_fault(
     checks = await examined()
     assert wrong(checks) == []
     assert checks["embedding tier voyage"].detail == "off: VOYAGE_API_KEY is not set"
+
+
+async def test_a_remote_tier_is_asked_and_what_comes_of_it_is_kept(
+    monkeypatch: pytest.MonkeyPatch, healthy: str, database_url: str
+) -> None:
+    monkeypatch.setenv("HIGHERSELF_EMBEDDING_TIERS", "voyage")
+    monkeypatch.setenv("VOYAGE_API_KEY", "pa-a-very-secret-key")
+    monkeypatch.setenv("HIGHERSELF_EMBEDDING_DAILY_TOKENS", "1000")
+    with embedding_server() as vendors:
+        monkeypatch.setenv("VOYAGE_BASE_URL", vendors.voyage_url)
+        vendors.voyage.failing = "unauthorized"
+        checks = await examined()
+        assert wrong(checks) == ["embedding tier voyage"]
+        told = checks["embedding tier voyage"]
+        assert (told.detail, told.fix) == (
+            "voyage refuses the key (HTTP 401)",
+            "check VOYAGE_API_KEY",
+        )
+        vendors.voyage.recover()
+        checks = await examined()
+        assert wrong(checks) == []
+        assert len(vendors.voyage.requests) == 2, "asked again, though it is to be left alone"
+    assert "secret-key" not in repr(checks)
+    assert re.fullmatch(
+        r"ready: voyage-4/1024, model voyage-4, \d+ ms, 4 of 1,000 tokens today; "
+        r"last error .* UTC: voyage refuses the key \(HTTP 401\); check VOYAGE_API_KEY",
+        checks["embedding tier voyage"].detail,
+    )
+
+
+async def test_the_reranker_is_asked_too(
+    monkeypatch: pytest.MonkeyPatch, healthy: str, database_url: str
+) -> None:
+    assert (await examined())["reranker"].detail == "off: HIGHERSELF_RERANKER is not set"
+    monkeypatch.setenv("HIGHERSELF_RERANKER", "voyage")
+    told = (await examined())["reranker"]
+    assert (told.ok, told.detail) == (False, "off: VOYAGE_API_KEY is not set"), "it was asked for"
+    monkeypatch.setenv("VOYAGE_API_KEY", "pa-a-very-secret-key")
+    with embedding_server() as vendors:
+        monkeypatch.setenv("VOYAGE_BASE_URL", vendors.voyage_url)
+        checks = await examined()
+        assert wrong(checks) == []
+        assert re.fullmatch(
+            r"ready: voyage-rerank, model rerank-2.5, \d+ ms, 8 tokens today",
+            checks["reranker"].detail,
+        )
+        vendors.voyage.failing = "unauthorized"
+        told = (await examined())["reranker"]
+    assert (told.ok, told.detail) == (False, "voyage-rerank refuses the key (HTTP 401)")
+    assert told.fix == "check VOYAGE_API_KEY"
 
 
 async def test_a_model_whose_files_are_missing(

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from higherself.app.settings import Settings, described, load_settings
+from higherself.app.tier_names import PerTier
 from higherself.kernel.errors import Misconfigured
 
 GOOD: dict[str, tuple[str, str, Any]] = {
@@ -23,12 +24,33 @@ GOOD: dict[str, tuple[str, str, Any]] = {
     "NOTION_PLAN": ("notion_plan", "plus", "plus"),
     "VOYAGE_API_KEY": ("voyage_api_key", "pa-0123456789", "pa-0123456789"),
     "VOYAGE_BASE_URL": ("voyage_base_url", "http://localhost:1/v1", "http://localhost:1/v1"),
+    "VOYAGE_MODEL": ("voyage_model", "voyage-4-large", "voyage-4-large"),
+    "VOYAGE_DIMENSIONS": ("voyage_dimensions", "2048", 2048),
     "OPENAI_API_KEY": ("openai_api_key", "sk-0123456789", "sk-0123456789"),
     "OPENAI_BASE_URL": ("openai_base_url", "http://localhost:2/v1", "http://localhost:2/v1"),
+    "OPENAI_EMBEDDING_MODEL": ("openai_embedding_model", "nomic-embed", "nomic-embed"),
+    "OPENAI_EMBEDDING_DIMENSIONS": ("openai_embedding_dimensions", "768", 768),
     "ANTHROPIC_API_KEY": ("anthropic_api_key", "sk-ant-0123456789", "sk-ant-0123456789"),
     "ANTHROPIC_BASE_URL": ("anthropic_base_url", "http://localhost:3", "http://localhost:3"),
     "HIGHERSELF_LLM": ("llm", "anthropic:some-model", "anthropic:some-model"),
     "HIGHERSELF_EMBEDDING_TIERS": ("embedding_tiers", " local , openai", ("local", "openai")),
+    "HIGHERSELF_EMBEDDING_CONCURRENCY": (
+        "embedding_concurrency",
+        " 8 , openai=2",
+        PerTier({"openai": 2}, 8),
+    ),
+    "HIGHERSELF_EMBEDDING_DAILY_TOKENS": (
+        "embedding_daily_tokens",
+        "voyage = 1000000",
+        PerTier({"voyage": 1_000_000}),
+    ),
+    "HIGHERSELF_RERANKER": ("reranker", "openai", "openai"),
+    "HIGHERSELF_RERANKER_MODEL": ("reranker_model", "rerank-2", "rerank-2"),
+    "HIGHERSELF_RERANKER_BASE_URL": (
+        *("reranker_base_url", "http://localhost:4/v1/", "http://localhost:4/v1"),
+    ),
+    "HIGHERSELF_RERANKER_API_KEY": ("reranker_api_key", "sk-9876543210", "sk-9876543210"),
+    "HIGHERSELF_RERANKER_WINDOW": ("reranker_window", "512", 512),
     "NATS_URL": ("nats_url", "nats://localhost:4222", "nats://localhost:4222"),
     "SMTP_URL": ("smtp_url", "smtp://me:s3cr3t@h:587", "smtp://me:s3cr3t@h:587"),
     "HIGHERSELF_HOST": ("host", "127.0.0.2", "127.0.0.2"),
@@ -45,7 +67,7 @@ GOOD: dict[str, tuple[str, str, Any]] = {
 
 SECRETS = {
     *("DATABASE_URL", "NOTION_TOKEN", "NOTION_WEBHOOK_TOKEN", "VOYAGE_API_KEY"),
-    *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "SMTP_URL"),
+    *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "SMTP_URL", "HIGHERSELF_RERANKER_API_KEY"),
 }
 
 
@@ -139,6 +161,16 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
         ("ANTHROPIC_BASE_URL", "x"),
         ("HIGHERSELF_EMBEDDING_TIERS", "local,magic"),
         ("HIGHERSELF_EMBEDDING_TIERS", ","),
+        ("HIGHERSELF_EMBEDDING_TIERS", "local,voyage,local"),
+        ("HIGHERSELF_EMBEDDING_CONCURRENCY", "0"),
+        ("HIGHERSELF_EMBEDDING_CONCURRENCY", "local=x"),
+        ("HIGHERSELF_EMBEDDING_DAILY_TOKENS", "magic=5"),
+        ("HIGHERSELF_EMBEDDING_DAILY_TOKENS", "1e6"),
+        ("HIGHERSELF_RERANKER", "cohere"),
+        ("HIGHERSELF_RERANKER_BASE_URL", "localhost:8000"),
+        ("HIGHERSELF_RERANKER_WINDOW", "63"),
+        ("VOYAGE_DIMENSIONS", "0"),
+        ("OPENAI_EMBEDDING_DIMENSIONS", "4001"),
         ("NATS_URL", "http://h:4222"),
         ("HIGHERSELF_PORT", "http"),
         ("HIGHERSELF_PORT", "0"),

@@ -15,6 +15,7 @@ from higherself.dashboard.views import PART_BYTES
 from higherself.db.embedded import EmbeddedPostgres
 from higherself.db.errors import DatabaseUnavailable
 from higherself.kernel.clock import SYSTEM_CLOCK
+from higherself.knowledge.tiers import Tier
 from higherself.testing.http import Site, running
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'><svg onload=alert(3)>"
@@ -214,11 +215,16 @@ def test_a_search_without_an_answer_says_so(site: Site) -> None:
 
 
 def test_a_search_by_words_alone_says_why(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site.hs.knowledge, "_provider", None)
-    monkeypatch.setattr(site.hs.knowledge, "_unavailable", "the model is missing")
+    roster = site.hs.knowledge._roster
+    off = Tier("local", None, reason="the model is missing")
+    monkeypatch.setattr(roster, "_tiers", [])
+    monkeypatch.setattr(roster, "_off", [off])
+    roster.forget()
     html = site.get("/knowledge?q=refunded").text
     assert "Searched by words alone: " in html
     assert "the model is missing" in html
+    monkeypatch.undo()
+    roster.forget()
 
 
 def test_without_a_question_the_newest_documents_are_listed(site: Site) -> None:

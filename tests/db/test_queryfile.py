@@ -1,19 +1,33 @@
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import product
+from pathlib import Path
 
 import psycopg
 import pytest
 
+import higherself
 from higherself.db.queryfile import Queries, Query, Slots
 
 FILES = {
-    "higherself.db": "higherself.db.inspection",
-    "higherself.knowledge": "higherself.knowledge.postgres",
+    "db/queries.sql": "higherself.db.inspection",
+    "knowledge/care/queries.sql": "higherself.knowledge.care.postgres",
+    "knowledge/erasure.sql": "higherself.knowledge.erasure_postgres",
+    "knowledge/ledger.sql": "higherself.knowledge.ledger_postgres",
+    "knowledge/queries.sql": "higherself.knowledge.postgres",
 }
-"""Every package with a queries.sql, and the module that reads it."""
+"""Every file of queries, and the module that reads it."""
 
-FRAGMENTS = {"bm25", "unrestricted", "among_chunks", "among_allowed", "conditions"}
+FRAGMENTS = {
+    "bm25",
+    "unrestricted",
+    "among_chunks",
+    "among_allowed",
+    "conditions",
+    "holders",
+    "private",
+    "orphaned",
+}
 """Conditions that stand inside other queries."""
 
 
@@ -33,7 +47,7 @@ def connection(worker_database: str) -> Iterator[psycopg.Connection]:
             "CREATE TEMP TABLE embedding_probe (content_hash bytea, entity text, embedding halfvec(3))"
         )
         for name, query, _ in every_query():
-            if name.startswith("stage_"):
+            if name == "stage":
                 connection.execute(query.statement())
         yield connection
 
@@ -54,11 +68,19 @@ def test_every_query_fits_the_migrated_schema(
         slots: Slots = {
             **dict.fromkeys(query.slots, "probe"),
             "embedding": "embedding_probe",
+            "schema": "higherself",
+            "table": "chunk",
+            "column": "content_hash",
+            "entity": "entity",
+            "private": queries.get("private", 0),
+            "orphaned": queries.get("orphaned", 0),
             "index": "probe_index",
             "dimensions": 3,
             "allowed": queries.get("allowed", 0),
             "conditions": queries.get("conditions", 0),
             "bm25": queries.get("bm25", 0),
+            "holders": queries.get("holders", 0),
+            "uncovered": queries.get("uncovered", 0),
             "near": queries[near] if near else 0,
             "restriction": queries[restriction] if restriction else 0,
         }
@@ -81,15 +103,11 @@ def _parameters(text: str) -> tuple[str, ...]:
     return Query("probe", "many", text).parameters
 
 
-def test_the_table_of_packages_is_complete() -> None:
-    from importlib.resources import files
-
-    packages = {
-        f"higherself.{entry.name}"
-        for entry in files("higherself").iterdir()
-        if entry.is_dir() and entry.joinpath("queries.sql").is_file()
-    }
-    assert packages == set(FILES)
+def test_the_table_of_files_is_complete() -> None:
+    root = Path(higherself.__file__).parent
+    found = {str(path.relative_to(root)) for path in root.rglob("*.sql")}
+    before_there_is_a_schema = ("db/migrations/", "db/server/")
+    assert {each for each in found if not each.startswith(before_there_is_a_schema)} == set(FILES)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from higherself import errors
 from higherself.kernel import errors as kernel_errors
 from higherself.kernel.backoff import exponential
 from higherself.kernel.ids import new_id, uuid7
-from higherself.kernel.tasks import task_group
+from higherself.kernel.tasks import abandonable, task_group
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
@@ -75,3 +76,23 @@ async def in_a_group() -> None:
 async def test_the_first_error_of_a_group_comes_out_as_itself() -> None:
     with pytest.raises(errors.Conflict, match="too late"):
         await in_a_group()
+
+
+async def test_what_is_abandoned_need_not_end() -> None:
+    never = threading.Event()
+    waiting = asyncio.create_task(abandonable(never.wait))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    (thread,) = [each for each in threading.enumerate() if each.name.startswith("abandonable")]
+    assert thread.daemon
+    never.set()
+    thread.join(10)
+    await asyncio.sleep(0)  # what it returned meets nobody
+
+
+async def test_what_is_not_abandoned_returns_or_raises() -> None:
+    assert await abandonable(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        await abandonable(lambda: 1 // 0)

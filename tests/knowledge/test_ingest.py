@@ -11,7 +11,6 @@ import pytest
 from tests.conftest import hub_on
 
 from higherself.db.pool import Database
-from higherself.kernel.errors import Unavailable
 from higherself.knowledge.errors import ProviderUnavailable, SpaceMismatch
 from higherself.knowledge.hub import KnowledgeHub
 from higherself.knowledge.ingest import unit
@@ -203,25 +202,24 @@ async def test_a_second_document_of_the_same_name_replaces_the_first(hub: Knowle
     assert await whole_text(hub, "late.md") == "Something else altogether."
 
 
-async def test_what_was_reported_stays_when_the_model_gives_up(
+async def test_what_the_model_does_not_embed_is_stored_and_waits(
     hub: KnowledgeHub, counting: Counting
 ) -> None:
     documents = [
         replace(LATE, external_id=f"{n}.md", text=f"Text number {n}. " * 20) for n in range(220)
     ]
     counting.fail_after = 150
-    reported = IngestReport()
-
-    def keep(report: IngestReport) -> None:
-        nonlocal reported
-        reported = replace(report)
-
-    with pytest.raises(Unavailable, match="rest"):
-        await hub.add(documents, progress=keep)
-    assert (await hub.stats())["documents"] == reported.documents == 96
-    counting.fail_after = None
+    name = counting.space.name
     report = await hub.add(documents)
-    assert (report.unchanged, report.created) == (96, 124)
+    assert (report.created, report.embedded) == (220, 96)
+    assert (report.waiting, report.reasons) == ({name: 124}, {name: "the model is having a rest"})
+    assert not await is_sound(hub), "it is told, too, that vectors are missing"
+    answer = await hub.search("text number 200")
+    assert answer.hits[0].document.external_id == "200.md"
+    counting.fail_after = None
+    (filled,) = await hub.reembed()
+    assert (filled.embedded, filled.waiting) == (124, 0)
+    assert (await hub.add(documents)).unchanged == 220
     assert await is_sound(hub)
 
 

@@ -46,6 +46,11 @@ def test_a_part_of_the_metadata_finds_it(whole: Any, data: st.DataObject) -> Non
     assert set(labels([], part)) <= set(labels([], whole))
 
 
+def test_a_number_may_be_larger_than_any_float() -> None:
+    assert len(labels([], {"n": 10**400})) == 1
+    assert labels([], {"n": 10**20}) == labels([], {"n": 1e20})
+
+
 def test_a_tag_is_no_metadata() -> None:
     assert not set(labels(["a"], {})) & set(labels([], {"tag": "a"}))
 

@@ -19,7 +19,7 @@ from pydantic import (
 from higherself.api.problems import PROBLEM_RESPONSES, problem
 from higherself.app.wiring import HigherSelf
 from higherself.kernel.jsonvalue import NotJson, check_json, shown
-from higherself.knowledge.model import IngestReport, Mode, NewDocument, Why
+from higherself.knowledge.model import IngestReport, Mode, NewDocument, Trust, Why
 
 DEEPEST = 32
 """Levels of nesting that metadata may have."""
@@ -34,6 +34,8 @@ _DOCUMENT: dict[str, Any] = {
     "tags": ["policy"],
     "metadata": {"owner": "Renata Souza"},
     "at": "2026-05-12T00:00:00+00:00",
+    "trust": "own",
+    "local_only": False,
 }
 _FOUND = {key: value for key, value in _DOCUMENT.items() if key != "text"}
 _ID = "0198c0de-0000-7000-8000-000000000001"
@@ -48,8 +50,10 @@ _ANSWER = {
     "spaces": ["local/all-minilm-l6-v2/8199be6f-1/384"],
     "hits": [{**_HIT, "why": asdict(_WHY), "before": [], "after": []}],
     "milliseconds": 21.4,
+    "reranker": None,
 }
 _REPORT = asdict(IngestReport(documents=1, created=1, chunks=1, embedded=1, seconds=0.08))
+_PROOF = {"document": 0, "document_label": 0, "chunk": 0, "lexical_posting": 0, "embedding_1": 0}
 _BODIES = {
     "one": {"summary": "One document", "value": _DOCUMENT},
     "several": {"summary": "Several documents", "value": {"documents": [_DOCUMENT]}},
@@ -131,6 +135,7 @@ class SearchRequest(Strict):
     since: Instant | None = Field(default=None, description="Changed at this time or later.")
     until: Instant | None = Field(default=None, description="Changed before this time.")
     neighbours: int = Field(default=0, ge=0, le=10, description="Chunks around each hit.")
+    rerank: bool = Field(default=False, description="Let the reranker order the hits.")
 
 
 class DocumentRequest(Strict):
@@ -147,6 +152,12 @@ class DocumentRequest(Strict):
     tags: Labels = []
     metadata: Metadata = {}
     at: Instant | None = Field(default=None, description="When its content last changed.")
+    trust: Trust = Field(
+        default="own", description="Who wrote it: you, a model for you, or somebody outside."
+    )
+    local_only: bool = Field(
+        default=False, description="Whether no embedding provider off this machine may see it."
+    )
 
     def document(self) -> NewDocument:
         """Return it as the hub takes it."""
@@ -170,6 +181,14 @@ class Listing(BaseModel):
     cursor: Annotated[Name, _described(format="uuid")] | None = Field(
         default=None, description="The `next` of the page before."
     )
+
+
+class Within(BaseModel):
+    """Where to look for a document."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    entity: Slug | None = Field(default=None, description="Only this business; default: all.")
 
 
 Incoming = Annotated[
@@ -228,14 +247,15 @@ def knowledge_routes(hs: HigherSelf) -> APIRouter:
         "/documents/{document}",
         responses=_example({"document_id": _ID, **_FOUND, "chunks": [_CHUNK]}),
     )
-    async def show_document(document: Identifier) -> Response:
+    async def show_document(document: Identifier, where: Annotated[Within, Query()]) -> Response:
         """Show a document with its chunks."""
-        return _json(await hs.knowledge.show(document))
+        return _json(await hs.knowledge.show(document, entity=where.entity))
 
-    @router.delete("/documents/{document}", responses=_example({"deleted": [_ID]}))
-    async def delete_document(document: Identifier) -> Response:
-        """Delete a document with everything made of it."""
-        return _json({"deleted": await hs.knowledge.delete([document])})
+    @router.delete("/documents/{document}", responses=_example({"deleted": [_ID], "proof": _PROOF}))
+    async def delete_document(document: Identifier, where: Annotated[Within, Query()]) -> Response:
+        """Delete a document with everything made of it; the proof counts what is left: nothing."""
+        erased = await hs.knowledge.delete([document], entity=where.entity)
+        return _json({"deleted": erased.ids, "proof": erased.proof})
 
     return router
 

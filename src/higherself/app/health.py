@@ -3,15 +3,20 @@
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 
-from higherself.app.providers import Tier, build_tiers
+from higherself.app.providers import build_reranker, build_tiers
 from higherself.app.settings import Settings, described, load_settings
 from higherself.app.wiring import HigherSelf, database_url
 from higherself.db.inspection import Inspection, inspect
-from higherself.db.migrate import status
+from higherself.db.migrate import require_current, status
+from higherself.db.pool import open_database
 from higherself.db.supabase import connection_kind, row_security_check, version_check
 from higherself.kernel.check import Check as Check  # also for who asks here
 from higherself.kernel.errors import HigherSelfError
+from higherself.knowledge.ledger_postgres import PostgresLedger
+from higherself.knowledge.reranking import GuardedReranker
+from higherself.knowledge.tiers import Tier
 
 ENOUGH_ROOM = 1_000_000_000
 
@@ -29,16 +34,15 @@ async def examine(*, report: Callable[[str], None] = lambda line: None) -> list[
         for row in described(settings, sources)
     ]
     checks.append(_room(settings))
+    tiers: list[Check] = []
     try:
         async with database_url(settings, report=report) as url:
             async for check in _database(url, settings):
                 checks.append(check)
+            tiers = await _tiers(settings, url)
     except HigherSelfError as error:
         checks.append(Check("database", False, *_explained(error)))
-    for tier in build_tiers(settings):
-        checks.append(await _tier(tier))
-        tier.close()
-    return checks
+    return [*checks, *(tiers or await _tiers(settings))]
 
 
 async def ready(hs: HigherSelf) -> list[Check]:
@@ -98,16 +102,51 @@ def _room(settings: Settings) -> Check:
     return Check("disk", free > ENOUGH_ROOM, detail, fix)
 
 
-async def _tier(tier: Tier) -> Check:
-    name = f"embedding tier {tier.name}"
-    if tier.provider is None:
-        # A tier that is off is a choice; the local one always can.
-        return Check(name, True, f"off: {tier.reason}")
+async def _tiers(settings: Settings, url: str | None = None) -> list[Check]:
+    """Ask every tier, and the reranker. What comes of it is kept if there is a database for it."""
+    async with AsyncExitStack() as stack:
+        ledger = None
+        if url is not None:
+            try:
+                await require_current(url)
+                database = await stack.enter_async_context(open_database(url, connections=1))
+                ledger = PostgresLedger(database)
+            except HigherSelfError:
+                ledger = None  # why was told among the checks of the database
+        tiers = build_tiers(settings, ledger=ledger)
+        reranker = build_reranker(settings, ledger=ledger)
+        guarded: list[Tier | GuardedReranker] = [*tiers, reranker]
+        for each in guarded:
+            stack.push_async_callback(each.close)
+            await each.recall()
+        checks = [await _provider(f"embedding tier {tier.name}", tier) for tier in tiers]
+        if settings.reranker is not None and not reranker.live:
+            fix = "correct that, or unset HIGHERSELF_RERANKER"
+            return [*checks, Check("reranker", False, f"off: {reranker.reason}", fix)]
+        return [*checks, await _provider("reranker", reranker)]
+
+
+async def _provider(name: str, provider: Tier | GuardedReranker) -> Check:
+    """Ask the provider, though it be left alone: whoever asks the doctor wants to know."""
+    if not provider.live:
+        # One that is off is a choice: the local tier always can, and there need be no reranker.
+        return Check(name, True, f"off: {provider.reason}")
     try:
-        await tier.provider.embed(["Does it work?"], purpose="query")
+        await provider.probe()
     except HigherSelfError as error:
         return Check(name, False, *_explained(error))
-    return Check(name, True, f"ready: {tier.provider.space.name}")
+    row = provider.described()
+    ready = f"ready: {row['space'] if isinstance(provider, Tier) else provider.name}"
+    if provider.on_machine:
+        return Check(name, True, ready)
+    limit = f" of {row['daily_tokens']:,}" if row["daily_tokens"] else ""
+    told = [
+        f"{ready}, model {row['model']}, {row['latency_ms']:.0f} ms, "
+        f"{row['tokens']:,}{limit} tokens today"
+    ]
+    if row["last_error"]:
+        told.append(f"last error {row['last_error_at']:%Y-%m-%d %H:%M} UTC: {row['last_error']}")
+    return Check(name, True, "; ".join(told))
 
 
 def _explained(error: HigherSelfError) -> tuple[str, str]:

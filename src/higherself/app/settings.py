@@ -5,14 +5,21 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 
+from higherself.app.tier_names import BUILT_IN_TIERS, RERANKERS, PerTier, tier_order
 from higherself.kernel.errors import Misconfigured
 
 DOTENV = ".env"
-
-Tier = Literal["voyage", "openai", "local"]
 
 
 def _http(url: str) -> str:
@@ -31,6 +38,10 @@ def _postgres(url: SecretStr) -> SecretStr:
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path.expanduser()))
+
+
+def _daily_tokens(given: object) -> PerTier:
+    return PerTier.read(given, also=RERANKERS.values())
 
 
 Url = Annotated[str, AfterValidator(_http)]
@@ -97,6 +108,23 @@ class Settings(BaseModel):
         "Where Voyage AI answers.",
         default="https://api.voyageai.com/v1",
     )
+    voyage_model: str = _setting(
+        "VOYAGE_MODEL",
+        "voyage-4-lite",
+        "Voyage's model for embeddings. The models voyage-4-large, voyage-4 and voyage-4-lite "
+        "share an embedding space; any other change of the model is a new space.",
+        default="voyage-4",
+        min_length=1,
+    )
+    voyage_dimensions: int | None = _setting(
+        "VOYAGE_DIMENSIONS",
+        "512",
+        "The dimensions of Voyage's embeddings: 256, 512, 1024 or 2048; unset: the model's own. "
+        "Of a model that this release does not know, how many it has.",
+        default=None,
+        ge=1,
+        le=4000,
+    )
     openai_api_key: SecretStr | None = _setting(
         "OPENAI_API_KEY", "sk-...", "The key for OpenAI.", default=None
     )
@@ -105,6 +133,22 @@ class Settings(BaseModel):
         "https://api.openai.com/v1",
         "Where OpenAI, or a server that speaks its protocol, answers.",
         default="https://api.openai.com/v1",
+    )
+    openai_embedding_model: str = _setting(
+        "OPENAI_EMBEDDING_MODEL",
+        "text-embedding-3-large",
+        "OpenAI's model for embeddings, or that of another server at OPENAI_BASE_URL.",
+        default="text-embedding-3-small",
+        min_length=1,
+    )
+    openai_embedding_dimensions: int | None = _setting(
+        "OPENAI_EMBEDDING_DIMENSIONS",
+        "512",
+        "The dimensions of OpenAI's embeddings, if fewer than the model's own. Of a model that is "
+        "not OpenAI's, how many it has.",
+        default=None,
+        ge=1,
+        le=4000,
     )
     anthropic_api_key: SecretStr | None = _setting(
         "ANTHROPIC_API_KEY", "sk-ant-...", "The key for Anthropic.", default=None
@@ -122,12 +166,63 @@ class Settings(BaseModel):
         default="template",
         min_length=1,
     )
-    embedding_tiers: tuple[Tier, ...] = _setting(
+    embedding_tiers: Annotated[tuple[str, ...], AfterValidator(tier_order)] = _setting(
         "HIGHERSELF_EMBEDDING_TIERS",
         "voyage,openai,local",
-        "Embedding providers in the order in which they are tried.",
-        default=("voyage", "openai", "local"),
+        "Embedding providers in the order in which they are tried: voyage, openai, local, and "
+        "those of installed packages.",
+        default=BUILT_IN_TIERS,
         min_length=1,
+    )
+    embedding_concurrency: Annotated[PerTier, BeforeValidator(PerTier.read)] = _setting(
+        "HIGHERSELF_EMBEDDING_CONCURRENCY",
+        "4,openai=2",
+        "How many batches of documents a tier that is not on this machine embeds at once: a "
+        "number for all of them, TIER=NUMBER for one. Questions are never held up.",
+        default=PerTier({}, 4),
+    )
+    embedding_daily_tokens: Annotated[PerTier, BeforeValidator(_daily_tokens)] | None = _setting(
+        "HIGHERSELF_EMBEDDING_DAILY_TOKENS",
+        "voyage=5000000,openai=1000000",
+        "The most tokens a day (in UTC) that a tier that is not on this machine may use, all "
+        "processes together; then it rests until midnight. The same for the reranker, as "
+        "voyage-rerank or openai-rerank. Unset: no limit.",
+        default=None,
+    )
+    reranker: Literal["voyage", "openai"] | None = _setting(
+        "HIGHERSELF_RERANKER",
+        "voyage",
+        "Who puts hits in order when a search asks for it: `voyage`, or `openai` for a server "
+        "with the route /rerank beside OpenAI's protocol. Unset: nobody.",
+        default=None,
+    )
+    reranker_model: str | None = _setting(
+        "HIGHERSELF_RERANKER_MODEL",
+        "rerank-2.5-lite",
+        "The reranker's model; unset: rerank-2.5 of Voyage.",
+        default=None,
+        min_length=1,
+    )
+    reranker_base_url: Url | None = _setting(
+        "HIGHERSELF_RERANKER_BASE_URL",
+        "http://gpu.example.org:8000/v1",
+        "Where the reranker `openai` answers; unset: OPENAI_BASE_URL, with OPENAI_API_KEY.",
+        default=None,
+    )
+    reranker_api_key: SecretStr | None = _setting(
+        "HIGHERSELF_RERANKER_API_KEY",
+        "sk-...",
+        "The key for HIGHERSELF_RERANKER_BASE_URL, if it wants one.",
+        default=None,
+    )
+    reranker_window: int | None = _setting(
+        "HIGHERSELF_RERANKER_WINDOW",
+        "512",
+        "How many tokens the reranker's model takes of question and passage together; unset: as "
+        "many as Voyage says of its model, 8000 of any other.",
+        default=None,
+        ge=64,
+        le=1_000_000,
     )
     nats_url: str | None = _setting(
         "NATS_URL",

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
-from higherself.app.providers import Tier, build_tiers
+from higherself.app.providers import build_reranker, build_tiers, make_tier
 from higherself.app.settings import Settings, load_settings
 from higherself.db.embedded import EmbeddedPostgres
 from higherself.db.migrate import migrate, require_current
@@ -12,8 +13,12 @@ from higherself.db.pool import Database, open_database
 from higherself.kernel.clock import SYSTEM_CLOCK, Clock
 from higherself.knowledge.catalogue_postgres import PostgresCatalogue
 from higherself.knowledge.hub import KnowledgeHub
+from higherself.knowledge.ledger_postgres import PostgresLedger
 from higherself.knowledge.postgres import PostgresDocuments
+from higherself.knowledge.reranking import GuardedReranker
+from higherself.knowledge.roster import MakeTier
 from higherself.knowledge.search_postgres import SESSION_SETTINGS, PostgresSearch
+from higherself.knowledge.tiers import Tier
 
 Report = Callable[[str], None]
 
@@ -22,12 +27,19 @@ class HigherSelf:
     """The server, in a Python program: ``async with HigherSelf.open() as hs:``."""
 
     def __init__(
-        self, *, settings: Settings, database: Database, knowledge: KnowledgeHub, tiers: list[Tier]
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        knowledge: KnowledgeHub,
+        tiers: list[Tier],
+        reranker: GuardedReranker,
     ) -> None:
         self.settings = settings
         self.database = database
         self.knowledge = knowledge
         self.tiers = tiers
+        self.reranker = reranker
 
     @classmethod
     @asynccontextmanager
@@ -58,14 +70,23 @@ class HigherSelf:
             database = await stack.enter_async_context(
                 open_database(url, settings=SESSION_SETTINGS)
             )
-            tiers = build_tiers(settings)
+            ledger = PostgresLedger(database)
+            tiers = build_tiers(settings, clock=clock, ledger=ledger)
             for tier in tiers:
-                stack.callback(tier.close)
+                stack.push_async_callback(tier.close)
+                await tier.recall()
+            reranker = build_reranker(settings, clock=clock, ledger=ledger)
+            stack.push_async_callback(reranker.close)
+            await reranker.recall()
+            make = partial(make_tier, settings=settings, clock=clock, ledger=ledger)
+            knowledge = _knowledge(database, clock, tiers, make, reranker)
+            stack.push_async_callback(knowledge.close)
             yield cls(
                 settings=settings,
                 database=database,
-                knowledge=_knowledge(database, clock, tiers),
+                knowledge=knowledge,
                 tiers=tiers,
+                reranker=reranker,
             )
 
 
@@ -84,14 +105,19 @@ async def database_url(
         await asyncio.to_thread(server.close)
 
 
-def _knowledge(database: Database, clock: Clock, tiers: list[Tier]) -> KnowledgeHub:
-    provider = next((tier.provider for tier in tiers if tier.provider is not None), None)
-    reasons = "; ".join(f"{tier.name}: {tier.reason}" for tier in tiers if tier.reason)
+def _knowledge(
+    database: Database,
+    clock: Clock,
+    tiers: list[Tier],
+    make_tier: MakeTier,
+    reranker: GuardedReranker,
+) -> KnowledgeHub:
     return KnowledgeHub(
         store=PostgresDocuments(database, clock),
         index=PostgresSearch(database),
         catalogue=PostgresCatalogue(database),
         clock=clock,
-        provider=provider,
-        unavailable=reasons or None,
+        tiers=tiers,
+        make_tier=make_tier,
+        reranker=reranker,
     )

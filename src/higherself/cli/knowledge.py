@@ -1,20 +1,33 @@
 """Commands on the knowledge hub."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from higherself.cli.output import as_json, asynchronous, plain, print_json, say, table, words
-from higherself.kernel.errors import Rejected, Unavailable
+from higherself.cli.knowledge_care import COMMANDS
+from higherself.cli.knowledge_providers import providers
+from higherself.cli.knowledge_spaces import reembed, spaces
+from higherself.cli.output import (
+    as_json,
+    asynchronous,
+    plain,
+    print_json,
+    say,
+    show_report,
+    table,
+    words,
+)
+from higherself.kernel.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from higherself.knowledge.evaluate import Measured
-    from higherself.knowledge.model import Answer, Hit, Mode
+    from higherself.knowledge.model import Answer, Hit, Mode, Trust
 
+TRUST = click.Choice(["own", "generated", "external"])
 MODES = click.Choice(["hybrid", "vector", "lexical"])
 
 
@@ -32,6 +45,8 @@ def knowledge() -> None:
 @click.option(
     "--tag", "tags", type=words, multiple=True, help="A tag for each of them; may be repeated."
 )
+@click.option("--trust", type=TRUST, help="Who wrote them. Default: own, or as a record says.")
+@click.option("--local-only", is_flag=True, help="No provider off this machine may see them.")
 @click.option("--prune", is_flag=True, help="Delete documents whose files are gone from the paths.")
 @as_json
 @asynchronous
@@ -41,6 +56,8 @@ async def add(
     source: str | None,
     entity: str,
     tags: tuple[str, ...],
+    trust: str | None,
+    local_only: bool,
     prune: bool,
     as_json: bool,
 ) -> None:
@@ -52,7 +69,14 @@ async def add(
     from higherself.cli.progress import ingest_progress
     from higherself.knowledge.files import FileSource
 
-    files = FileSource(paths, entity=entity, source=source, tags=tags)
+    files = FileSource(
+        paths,
+        entity=entity,
+        source=source,
+        tags=tags,
+        trust=cast("Trust | None", trust),
+        local_only=local_only,
+    )
     total = files.count()
     async with HigherSelf.open(report=say) as hs:
         with ingest_progress(total) as progress:
@@ -63,19 +87,7 @@ async def add(
                 raise
         if prune:
             report.deleted = await files.prune(hs.knowledge)
-    if as_json:
-        print_json(report)
-    else:
-        click.echo(
-            f"{report.documents} documents: {report.created} created, {report.updated} updated, "
-            f"{report.unchanged} unchanged, {report.deleted} deleted, {len(report.failed)} failed; "
-            f"{report.chunks} chunks, {report.embedded} embedded, {report.reused} reused; "
-            f"{report.seconds:.1f} s"
-        )
-        for failure in report.failed:
-            click.echo(plain(f"failed: {failure.path}: {failure.reason}"), err=True)
-    if report.failed and len(report.failed) == report.documents:
-        raise click.exceptions.Exit(Rejected.exit_code)
+    show_report(report, as_json=as_json)
 
 
 @knowledge.command(
@@ -101,7 +113,11 @@ async def add(
     "--where", "metadata", type=words, multiple=True, metavar="KEY=VALUE", help="Metadata to match."
 )
 @click.option("--neighbours", default=0, help="Chunks before and after each hit to show, too.")
-@click.option("--rerank", is_flag=True, help="Let a reranker order the hits, if one is configured.")
+@click.option(
+    "--rerank", is_flag=True, help="Let the reranker (HIGHERSELF_RERANKER) order the hits."
+)
+@click.option("--quoted", is_flag=True, help="Print the passages as data for a language model.")
+@click.option("--budget", type=int, help="With --quoted: at most so many characters.")
 @as_json
 @asynchronous
 async def search(
@@ -117,14 +133,16 @@ async def search(
     metadata: tuple[str, ...],
     neighbours: int,
     rerank: bool,
+    quoted: bool,
+    budget: int | None,
     as_json: bool,
 ) -> None:
     """Find the passages that answer QUERY. Words in double quotes must occur as they stand."""
     from higherself.app.wiring import HigherSelf
 
     wanted = _pairs(metadata)
-    if rerank:
-        say("no reranker is configured; the order is that of the search itself")
+    if budget is not None and not quoted:
+        raise click.UsageError("--budget goes with --quoted")
     async with HigherSelf.open(report=say) as hs:
         answer = await hs.knowledge.search(
             query,
@@ -137,16 +155,21 @@ async def search(
             since=_utc(since),
             until=_utc(until),
             neighbours=neighbours,
+            rerank=rerank,
         )
     if as_json:
-        print_json(answer)
+        if rerank and answer.degraded:
+            say(f"note: {answer.reason}")
+        print_json(_with_quotations(answer, budget) if quoted else answer)
+    elif quoted:
+        click.echo(_quoted(answer, budget), nl=False)
     else:
         _print_answer(answer)
 
 
 @knowledge.command(epilog="Example: higherself knowledge show --entity the_7_space")
 @click.argument("document", required=False, type=words)
-@click.option("--entity", help="List only documents of this business.")
+@click.option("--entity", help="Only documents of this business.")
 @click.option("--source", type=words, help="List only documents of this source.")
 @click.option("--after", help="List the page after this identifier.")
 @click.option("--limit", default=50, show_default=True)
@@ -178,7 +201,7 @@ async def show(
                     ],
                 )
             return
-        found = await hs.knowledge.show(document)
+        found = await hs.knowledge.show(document, entity=entity)
     if as_json:
         print_json(found)
         return
@@ -190,32 +213,17 @@ async def show(
         click.echo(plain(chunk["text"].strip()))
 
 
-@knowledge.command(epilog="Example: higherself knowledge delete 0198c0de-... --json")
-@click.argument("documents", nargs=-1, required=True, type=words)
-@as_json
-@asynchronous
-async def delete(*, documents: tuple[str, ...], as_json: bool) -> None:
-    """Delete DOCUMENTS with everything made of them: chunks, vectors, index entries."""
-    from higherself.app.wiring import HigherSelf
-
-    async with HigherSelf.open(report=say) as hs:
-        deleted = await hs.knowledge.delete(documents)
-    if as_json:
-        print_json({"deleted": deleted})
-    else:
-        click.echo(f"{len(deleted)} deleted")
-
-
 @knowledge.command(epilog="Example: higherself knowledge stats --json")
+@click.option("--entity", help="Only what this business has. Default: all.")
 @as_json
 @asynchronous
-async def stats(*, as_json: bool) -> None:
+async def stats(*, entity: str | None, as_json: bool) -> None:
     """Show how much the hub holds."""
     from higherself.app.wiring import HigherSelf
 
     async with HigherSelf.open(report=say) as hs:
-        found = await hs.knowledge.stats()
-        found["spaces"] = await hs.knowledge.spaces()
+        found = await hs.knowledge.stats(entity=entity)
+        found["spaces"] = await hs.knowledge.spaces(entity=entity)
     if as_json:
         print_json(found)
         return
@@ -227,86 +235,6 @@ async def stats(*, as_json: bool) -> None:
         ["entity", "source", "documents"],
         [(row["entity"], row["source"], row["documents"]) for row in found["sources"]],
     )
-
-
-@knowledge.command(epilog="Example: higherself knowledge verify --repair")
-@click.option("--repair", is_flag=True, help="Mend what can be mended.")
-@as_json
-@asynchronous
-async def verify(*, repair: bool, as_json: bool) -> None:
-    """Check that documents, chunks, vectors and lexical index fit together."""
-    from higherself.app.wiring import HigherSelf
-
-    async with HigherSelf.open(report=say) as hs:
-        findings = await hs.knowledge.verify(repair=repair, progress=say)
-    ok = all(finding.ok for finding in findings)
-    if as_json:
-        print_json({"ok": ok, "findings": findings})
-    else:
-        table(
-            ["check", "wrong", "mended", "detail"],
-            [(each.name, each.wrong, each.mended, each.detail) for each in findings],
-        )
-    if not ok:
-        raise click.exceptions.Exit(1)
-
-
-@knowledge.command(epilog="Example: higherself knowledge spaces --json")
-@as_json
-@asynchronous
-async def spaces(*, as_json: bool) -> None:
-    """Show the embedding spaces and how much of the knowledge each covers."""
-    from higherself.app.wiring import HigherSelf
-
-    async with HigherSelf.open(report=say) as hs:
-        found = await hs.knowledge.spaces()
-    if as_json:
-        print_json({"spaces": found})
-    else:
-        table(
-            ["space", "dimensions", "chunks", "coverage", "active"],
-            [
-                (s["name"], s["dimensions"], s["chunks"], f"{s['coverage']:.1%}", s["active"])
-                for s in found
-            ],
-        )
-
-
-@knowledge.command(epilog="Example: higherself knowledge reembed --space local/...")
-@click.option("--space", required=True, help="The space to fill.")
-@as_json
-@asynchronous
-async def reembed(*, space: str, as_json: bool) -> None:
-    """Embed whatever lacks a vector in a space. Interrupted, it goes on where it stopped."""
-    from higherself.app.wiring import HigherSelf
-
-    async with HigherSelf.open(report=say) as hs:
-        done = await hs.knowledge.reembed(space, progress=lambda count: say(f"{count} embedded"))
-    if as_json:
-        print_json({"space": space, "embedded": done})
-    else:
-        click.echo(f"{done} embedded")
-
-
-@knowledge.command(epilog="Example: higherself knowledge providers --json")
-@as_json
-def providers(*, as_json: bool) -> None:
-    """Show the embedding tiers in their order, and why one is off."""
-    from higherself.app.providers import build_tiers
-    from higherself.app.settings import load_settings
-
-    settings, _ = load_settings()
-    tiers = build_tiers(settings)
-    found = [tier.described() for tier in tiers]
-    for tier in tiers:
-        tier.close()
-    if as_json:
-        print_json({"providers": found})
-    else:
-        table(
-            ["tier", "state", "space", "reason"],
-            [(row["tier"], row["state"], row["space"], row["reason"]) for row in found],
-        )
 
 
 @knowledge.command(epilog="Example: higherself knowledge evaluate ./collection --mode hybrid")
@@ -360,44 +288,6 @@ async def evaluate(
     )
 
 
-@knowledge.command(
-    epilog="Example: higherself knowledge export --entity the_7_space > backup.jsonl"
-)
-@click.option("--entity", help="Only this business. Default: all.")
-@as_json
-@asynchronous
-async def export(*, entity: str | None, as_json: bool) -> None:
-    """Print every document, its whole text included, as a line of JSON.
-
-    --json makes one document of them: {"documents": [...]}.
-    """
-    from higherself.app.wiring import HigherSelf
-    from higherself.kernel.jsonvalue import shown
-
-    async with HigherSelf.open(report=say) as hs:
-        opening = '{"documents": [\n'
-        async for row in hs.knowledge.export(entity):
-            line = shown(_record(row), indent=None)
-            click.echo(f"{opening}{line}" if as_json else line, nl=not as_json)
-            opening = ",\n"
-        if as_json:
-            click.echo(f"{opening.removeprefix(',')}]}}")
-
-
-def _record(row: "Mapping[str, Any]") -> dict[str, Any]:
-    return {
-        "id": row["external_id"],
-        "title": row["title"],
-        "text": row["text"],
-        "entity": row["entity"],
-        "source": row["source"],
-        "uri": row["uri"],
-        "tags": row["tags"],
-        "metadata": row["metadata"],
-        "date": row["changed_at"],
-    }
-
-
 def _write_run(path: Path, measured: "Measured") -> None:
     lines = (
         f"{query} Q0 {document} {rank} {score:.6f} higherself-{measured.mode}\n"
@@ -423,6 +313,20 @@ def _utc(given: object) -> "datetime | None":
     return given.replace(tzinfo=UTC) if isinstance(given, datetime) else None
 
 
+def _quoted(answer: "Answer", budget: int | None) -> str:
+    from higherself.knowledge.quotations import quotations, quoted
+
+    made = quoted(quotations(answer.hits), budget=budget)
+    if made.left_out:
+        say(f"{made.left_out} of {len(answer.hits)} passages have no room in {budget} characters")
+    return made.text
+
+
+def _with_quotations(answer: "Answer", budget: int | None) -> dict[str, Any]:
+    found = {field.name: getattr(answer, field.name) for field in fields(answer)}
+    return {**found, "quoted": _quoted(answer, budget)}
+
+
 def _print_answer(answer: "Answer") -> None:
     if answer.degraded or (answer.reason and not answer.hits):
         say(f"note: {answer.reason}")
@@ -441,6 +345,8 @@ def _print_hit(hit: "Hit") -> None:
         text = plain(" ".join(chunk.text.split()))
         click.echo("    " + (text if len(text) <= 400 else text[:397] + "..."))
     reasons = []
+    if hit.why.rerank_score is not None:
+        reasons.append(f"reranked: {hit.why.rerank_score:.4g}")
     if hit.why.vector_rank:
         reasons.append(f"meaning: rank {hit.why.vector_rank}, similarity {hit.why.similarity}")
     if hit.why.lexical_rank:
@@ -448,3 +354,10 @@ def _print_hit(hit: "Hit") -> None:
         reasons.append(f"words: rank {hit.why.lexical_rank} ({words})")
     where = plain(hit.document.uri or "")
     click.echo(click.style(f"    {'; '.join(reasons)}  {where}", dim=True))
+
+
+for _command in COMMANDS:
+    knowledge.add_command(_command)
+knowledge.add_command(spaces)
+knowledge.add_command(reembed)
+knowledge.add_command(providers)

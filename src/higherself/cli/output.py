@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
+from higherself.kernel.errors import Rejected
 from higherself.kernel.jsonvalue import shown
 
 if TYPE_CHECKING:
     from higherself.kernel.check import Check
+    from higherself.knowledge.model import IngestReport
 
 _OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters but tab and line feed, and those that turn the direction of writing."""
@@ -81,6 +83,25 @@ def show_checks(checks: "Sequence[Check]", *, as_json: bool) -> bool:
         if check.fix:
             click.echo(f"{'':32} fix: " + check.fix.replace("\n", f"\n{'':32} "))
     return ok
+
+
+def show_report(report: "IngestReport", *, as_json: bool) -> None:
+    """Print what became of documents; if none could be taken in, end as for rejected input."""
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(
+            f"{report.documents} documents: {report.created} created, {report.updated} updated, "
+            f"{report.unchanged} unchanged, {report.deleted} deleted, {len(report.failed)} failed; "
+            f"{report.chunks} chunks, {report.embedded} embedded, {report.reused} reused; "
+            f"{report.seconds:.1f} s"
+        )
+        for space, texts in report.waiting.items():
+            click.echo(f"{texts} texts wait for {space}: {report.reasons.get(space, '')}")
+        for failure in report.failed:
+            click.echo(plain(f"failed: {failure.path}: {failure.reason}"), err=True)
+    if report.failed and len(report.failed) == report.documents:
+        raise click.exceptions.Exit(Rejected.exit_code)
 
 
 def asynchronous(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:

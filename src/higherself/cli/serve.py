@@ -63,6 +63,7 @@ async def serve_until_stopped(
     import uvicorn
 
     from higherself.app.telemetry import install_telemetry
+    from higherself.kernel.tasks import in_background
 
     at = listener or listen(hs.settings.host, hs.settings.port)
     asked = stop or _asked_to_stop()
@@ -79,7 +80,8 @@ async def serve_until_stopped(
             return asked.is_set() or await super().on_tick(counter)
 
     install_telemetry(hs.settings)
-    await Server(http_config(compose(hs))).serve(sockets=[at])
+    async with in_background(hs.knowledge.upkeep.keep_up()):
+        await Server(http_config(compose(hs))).serve(sockets=[at])
 
 
 def http_config(app: "FastAPI") -> "uvicorn.Config":

@@ -75,7 +75,12 @@ _TRANSLATIONS: tuple[tuple[tuple[type[psycopg.Error], ...], type[HigherSelfError
         "statements that grant it",
     ),
     (
-        (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable),
+        (
+            pg.SerializationFailure,
+            pg.DeadlockDetected,
+            pg.LockNotAvailable,
+            pg.ForeignKeyViolation,  # what a row belongs to was deleted meanwhile
+        ),
         WriteCollided,
         "another process changed the same rows ({reason}); run the command again",
     ),

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from pgvector.psycopg.halfvec import register_halfvec_info
@@ -30,6 +30,14 @@ Parameters = Mapping[str, Any]
 
 EVERY_ENTITY = "*"
 """The entity scope that sees all businesses: the operator's own view."""
+
+
+class Notice(NamedTuple):
+    """Something that the server said beside its answer. Only ``severity`` is always English."""
+
+    severity: str
+    message: str
+    detail: str
 
 
 class Transaction:
@@ -84,6 +92,23 @@ class Transaction:
             raise AssertionError(f"{query.name} returned no row where one was expected")
         return row
 
+    async def stream(
+        self,
+        query: Query,
+        parameters: Parameters | None = None,
+        slots: Slots | None = None,
+        *,
+        at_once: int = 200,
+    ) -> AsyncIterator[Row]:
+        """Yield every row, with few of them in memory: for results of any length."""
+        async with self.connection.cursor(
+            name=query.name, row_factory=dict_row, scrollable=False
+        ) as cursor:
+            cursor.itersize = at_once
+            await cursor.execute(query.statement(slots), parameters)
+            async for row in cursor:
+                yield row
+
     async def run(
         self,
         query: Query,
@@ -114,18 +139,30 @@ class Transaction:
 
 
 class Database:
-    """A pool of connections to one database. Opened by `open_database`."""
+    """A pool of connections to one database. Opened by `open_database`.
+
+    Its transactions see the rows of ``scope``: of all businesses, unless it is `narrowed`.
+    """
 
     def __init__(
-        self, pool: AsyncConnectionPool, inspection: Inspection, session: Mapping[str, str]
+        self,
+        pool: AsyncConnectionPool,
+        inspection: Inspection,
+        session: Mapping[str, str],
+        scope: str = EVERY_ENTITY,
     ) -> None:
         self._pool = pool
         self.inspection = inspection
         self._session = session
+        self.scope = scope
+
+    def narrowed(self, entity: str) -> "Database":
+        """Return the same database as ``entity`` sees it; no transaction of it sees another's rows."""
+        return Database(self._pool, self.inspection, self._session, self._checked(entity))
 
     @asynccontextmanager
     async def transaction(
-        self, *, entity: str = EVERY_ENTITY, settings: Mapping[str, str] | None = None
+        self, *, entity: str | None = None, settings: Mapping[str, str] | None = None
     ) -> AsyncIterator[Transaction]:
         """Run the block in a transaction that sees the rows of ``entity`` alone.
 
@@ -135,14 +172,14 @@ class Database:
         Raises
             DatabaseUnavailable, DatabaseFull, ...: see `db.errors`; nothing was stored.
         """
-        scope = {**self._session, "higherself.entity": entity, **(settings or {})}
+        scope = self._settings(entity, settings)
         async with _our_errors(), self._pool.connection() as connection, connection.transaction():
             await connection.execute(*_set_config(scope, local=True))
             yield Transaction(connection)
 
     @asynccontextmanager
     async def reading(
-        self, *, entity: str = EVERY_ENTITY, settings: Mapping[str, str] | None = None
+        self, *, entity: str | None = None, settings: Mapping[str, str] | None = None
     ) -> AsyncIterator[Transaction]:
         """Run a block that only reads, and whose statements may each see another moment.
 
@@ -152,7 +189,7 @@ class Database:
         Raises
             DatabaseUnavailable, ...: see `db.errors`.
         """
-        scope = {**self._session, "higherself.entity": entity, **(settings or {})}
+        scope = self._settings(entity, settings)
         async with _our_errors(), self._pool.connection() as connection:
             if scope == self._session and not self.inspection.transaction_pooler:
                 yield Transaction(connection)
@@ -160,6 +197,38 @@ class Database:
             async with connection.pipeline(), connection.transaction():
                 await connection.execute(*_set_config(scope, local=True))
                 yield Transaction(connection)
+
+    async def outside(self, query: Query, slots: Slots | None = None) -> list[Notice]:
+        """Run a statement that may not stand in a transaction; return what the server said of it.
+
+        Such are VACUUM and REINDEX CONCURRENTLY. Nothing is set for it, so what it names has to
+        have its schema.
+
+        Raises
+            DatabaseUnavailable, WriteCollided, ...: see `db.errors`.
+        """
+        notices: list[Notice] = []
+
+        def note(said: psycopg.errors.Diagnostic) -> None:
+            severity, message = said.severity_nonlocalized, said.message_primary
+            notices.append(Notice(severity or "", message or "", said.message_detail or ""))
+
+        async with _our_errors(), self._pool.connection() as connection:
+            connection.add_notice_handler(note)
+            try:
+                await connection.execute(query.statement(slots), prepare=False)
+            finally:
+                connection.remove_notice_handler(note)
+        return notices
+
+    def _settings(self, entity: str | None, settings: Mapping[str, str] | None) -> dict[str, str]:
+        scope = self.scope if entity is None else self._checked(entity)
+        return {**self._session, "higherself.entity": scope, **(settings or {})}
+
+    def _checked(self, entity: str) -> str:
+        if self.scope not in (EVERY_ENTITY, entity):
+            raise AssertionError(f"{self.scope} was about to see the rows of {entity}")
+        return entity
 
 
 @asynccontextmanager

@@ -1,8 +1,13 @@
 """Running coroutines side by side."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -21,3 +26,44 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     first = errors.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+@asynccontextmanager
+async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run ``work`` while the block runs, and cancel it at the end. If it fails, so does the block."""
+    async with task_group() as group:
+        task = group.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+async def abandonable(function: Callable[[], T]) -> T:
+    """Return what ``function`` returns, called in a thread that nobody has to wait for.
+
+    For reading what may never come: whoever is cancelled goes on at once, and the program may end
+    while the thread still waits. (The threads of `asyncio.to_thread` are waited for.)
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(called: Future[T]) -> None:
+        if done.cancelled():
+            return
+        if (error := called.exception()) is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(called.result())
+
+    def run() -> None:
+        called: Future[T] = Future()
+        try:
+            called.set_result(function())
+        except BaseException as error:  # noqa: BLE001  it goes to whoever waits
+            called.set_exception(error)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(settle, called)
+
+    threading.Thread(target=run, name=f"abandonable {function!r}", daemon=True).start()
+    return await done

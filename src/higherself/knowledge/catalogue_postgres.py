@@ -1,4 +1,4 @@
-"""Looking at what is stored, and checking it, in PostgreSQL."""
+"""Looking at what is stored in PostgreSQL."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from itertools import groupby
@@ -8,49 +8,77 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from higherself.db.pool import EVERY_ENTITY, Database
+from higherself.db.pool import Database
+from higherself.db.queryfile import Slots
 from higherself.kernel.ids import ChunkId, DocumentId
-from higherself.knowledge.binary_copy import posting_rows
-from higherself.knowledge.lexical import invert
+from higherself.kernel.jsonvalue import content_hash
+from higherself.knowledge.care.postgres import PostgresCare
+from higherself.knowledge.erasure_postgres import PostgresErasure
 from higherself.knowledge.model import StoredSpace
-from higherself.knowledge.postgres import QUERIES, copy_postings
-from higherself.knowledge.revision import in_context
+from higherself.knowledge.ports import Content, Coverage
+from higherself.knowledge.postgres import QUERIES
+from higherself.knowledge.revision import in_context, put_together
 
-AT_ONCE = 2_000
-_OF_CHUNKS = frozenset({"span_start", "span_end", "text"})
+_OF_PARTS = frozenset({"span_start", "span_end", "text", "blanks"})
 
 
 class PostgresCatalogue:
-    """Lists, counts and checks. What it returns are plain values, ready to be shown."""
+    """Lists and counts. What it returns are plain values, ready to be shown.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    With ``entity`` it knows that business alone: its queries ask for it, and row-level security
+    shows it nothing else.
+    """
+
+    def __init__(self, database: Database, entity: str | None = None) -> None:
+        self._database = database if entity is None else database.narrowed(entity)
+        self._entity = entity
+
+    @property
+    def care(self) -> PostgresCare:
+        """Counts what does not fit together, and mends it."""
+        return PostgresCare(self._database, self._entity)
+
+    @property
+    def erasure(self) -> PostgresErasure:
+        """Looks for what is left of what was deleted."""
+        return PostgresErasure(self._database)
+
+    def within(self, entity: str) -> "PostgresCatalogue":
+        """Return the catalogue of one business alone."""
+        return PostgresCatalogue(self._database, entity)
 
     async def show(self, document: DocumentId) -> dict[str, Any] | None:
         """Return a document with its chunks, or None."""
+        wanted = {"document": document, "entity": self._entity}
         async with self._database.transaction() as tx:
-            row = await tx.maybe(QUERIES["show_document"], {"document": document})
+            row = await tx.maybe(QUERIES["show_document"], wanted)
             if row is None:
                 return None
             row["chunks"] = await tx.many(QUERIES["show_chunks"], {"document": document})
             return row
 
-    async def named(self, external_id: str, entity: str | None) -> list[DocumentId]:
-        """Return the documents whose name at their source is ``external_id`` (ten at most)."""
+    async def existing(self, documents: Collection[DocumentId]) -> set[DocumentId]:
+        """Return those of ``documents`` that exist."""
+        wanted = {"documents": list(documents), "entity": self._entity}
         async with self._database.reading() as tx:
-            rows = await tx.tuples(
-                QUERIES["find_documents_named"], {"external_id": external_id, "entity": entity}
-            )
+            rows = await tx.tuples(QUERIES["find_existing"], wanted)
+        return {DocumentId(document) for (document,) in rows}
+
+    async def named(self, external_id: str) -> list[DocumentId]:
+        """Return the documents whose name at their source is ``external_id`` (ten at most)."""
+        wanted = {"external_id": external_id, "entity": self._entity}
+        async with self._database.reading() as tx:
+            rows = await tx.tuples(QUERIES["find_documents_named"], wanted)
         return [DocumentId(row[0]) for row in rows]
 
     async def page(
-        self, *, entity: str | None, source: str | None, after: DocumentId | None, limit: int
+        self, *, source: str | None, after: DocumentId | None, limit: int
     ) -> list[dict[str, Any]]:
         """Return up to ``limit`` documents, newest first, after the one given."""
-        async with self._database.transaction(entity=entity or EVERY_ENTITY) as tx:
+        async with self._database.transaction() as tx:
             return await tx.many(
                 QUERIES["list_documents"],
-                {"entity": entity, "source": source, "after": after, "limit": limit},
+                {"entity": self._entity, "source": source, "after": after, "limit": limit},
             )
 
     async def names(self, entity: str, source: str) -> dict[str, DocumentId]:
@@ -61,76 +89,77 @@ class PostgresCatalogue:
 
     async def stats(self) -> dict[str, Any]:
         """Return how much there is, in all and by source."""
+        of = {"entity": self._entity}
         async with self._database.transaction() as tx:
-            counts = await tx.one(QUERIES["count_knowledge"])
-            sources = await tx.many(QUERIES["count_by_source"])
-            entities = await tx.many(QUERIES["list_entities"])
+            counts = await tx.one(QUERIES["count_knowledge"], of)
+            sources = await tx.many(QUERIES["count_by_source"], of)
+            entities = await tx.many(QUERIES["list_entities"], of)
         return {**counts, "sources": sources, "entities": entities}
 
-    async def coverage(self, space: StoredSpace) -> tuple[int, int]:
-        """Return how many chunks have a vector in ``space``, and how many there are."""
+    async def coverage(self, space: StoredSpace) -> Coverage:
+        """Return how much ``space`` covers."""
         async with self._database.transaction() as tx:
-            row = await tx.one(QUERIES["count_space"], slots={"embedding": space.table})
-        return row["covered"], row["chunks"]
+            row = await tx.one(QUERIES["count_space"], _of(space), {"embedding": space.table})
+        return Coverage(row["chunks"], row["covered"], row["private"], row["refused"])
 
-    async def uncovered(self, space: StoredSpace, *, limit: int) -> list[tuple[bytes, str, str]]:
-        """Return contents without a vector in ``space``: hash, entity, the text to embed."""
+    async def uncovered(
+        self, space: StoredSpace, *, after: Content, limit: int
+    ) -> list[tuple[Content, str]]:
+        """Return contents that wait for a vector in ``space``, each with the text to embed."""
+        digest, entity = after
         async with self._database.transaction() as tx:
             rows = await tx.many(
-                QUERIES["find_uncovered"], {"limit": limit}, {"embedding": space.table}
+                QUERIES["find_uncovered"],
+                {**_of(space), "after_hash": digest, "after_entity": entity, "limit": limit},
+                {"embedding": space.table},
             )
-        return [(row["content_hash"], row["entity"], _to_embed(row)) for row in rows]
+        return [((row["content_hash"], row["entity"]), _to_embed(row)) for row in rows]
+
+    async def sample(self, *, on_machine: bool, limit: int) -> list[tuple[ChunkId, str]]:
+        """Return some chunks with their texts, picked by chance."""
+        async with self._database.transaction() as tx:
+            rows = await tx.tuples(
+                QUERIES["sample_chunks"], {"on_machine": on_machine, "limit": limit}
+            )
+        return [(ChunkId(chunk), text) for chunk, text in rows]
+
+    async def refusals(self, space: StoredSpace) -> list[dict[str, Any]]:
+        """Return why the provider of ``space`` refuses how many texts, by business."""
+        async with self._database.reading() as tx:
+            return await tx.many(QUERIES["list_refusals"], _of(space))
 
     async def problems(self, space: StoredSpace) -> tuple[int, int]:
         """Return the chunks of ``space`` without a vector, and the vectors without a chunk."""
-        slots = {"embedding": space.table}
+        slots: Slots = {
+            "embedding": space.table,
+            "uncovered": QUERIES["uncovered"],
+            "holders": QUERIES["holders"],
+        }
         async with self._database.transaction() as tx:
-            uncovered = await tx.one(QUERIES["count_uncovered"], slots=slots)
-            orphans = await tx.one(QUERIES["count_orphans"], slots=slots)
+            uncovered = await tx.one(QUERIES["count_uncovered"], _of(space), slots)
+            orphans = await tx.one(QUERIES["count_orphans"], _of(space), slots)
         return uncovered["chunks"], orphans["vectors"]
 
     async def drop_orphans(self, space: StoredSpace) -> int:
         """Delete the vectors of ``space`` that belong to no chunk."""
         async with self._database.transaction() as tx:
-            return await tx.run(QUERIES["delete_all_orphans"], slots={"embedding": space.table})
+            return await tx.run(
+                QUERIES["delete_all_orphans"],
+                _of(space),
+                {"embedding": space.table, "holders": QUERIES["holders"]},
+            )
 
-    async def miscounted(self) -> list[dict[str, Any]]:
-        """Return the businesses whose lexical index does not hold exactly their chunks."""
+    async def documents(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield every document with its whole text, newest first, as they are at one instant."""
         async with self._database.transaction() as tx:
-            return await tx.many(QUERIES["compare_lexical"])
-
-    async def broken(self) -> list[DocumentId]:
-        """Return the documents whose chunks do not follow one another."""
-        async with self._database.transaction() as tx:
-            rows = await tx.tuples(QUERIES["find_broken_documents"])
-        return [DocumentId(row[0]) for row in rows]
-
-    async def rebuild_lexical(self, entity: str) -> int:
-        """Make the lexical index of a business anew, and return its chunks. All or nothing."""
-        indexed = 0
-        async with self._database.transaction(entity=entity) as tx:
-            await tx.run(QUERIES["lock_lexical"], {"entity": entity})
-            await tx.run(QUERIES["clear_lexical"], {"entity": entity})
-            after = 0
-            while rows := await tx.tuples(
-                QUERIES["read_texts"], {"entity": entity, "after": after, "limit": AT_ONCE}
-            ):
-                inverted = invert([(ChunkId(row[0]), in_context(*row[1:])) for row in rows])
-                await copy_postings(tx, posting_rows(entity, inverted))
-                indexed += len(rows)
-                after = rows[-1][0]
-        return indexed
-
-    async def documents(self, entity: str | None) -> AsyncIterator[dict[str, Any]]:
-        """Yield every document with its whole text, newest first."""
-        after: DocumentId | None = None
-        while page := await self.page(entity=entity, source=None, after=after, limit=200):
-            for row in page:
-                whole = await self.show(row["document_id"])
-                if whole is not None:
-                    chunks = whole.pop("chunks")
-                    yield {**whole, "text": _joined(chunks)}
-            after = page[-1]["document_id"]
+            parts: list[dict[str, Any]] = []
+            async for part in tx.stream(QUERIES["read_documents"], {"entity": self._entity}):
+                if parts and parts[0]["document_id"] != part["document_id"]:
+                    yield _whole(parts)
+                    parts = []
+                parts.append(part)
+            if parts:
+                yield _whole(parts)
 
     async def sources(self, entity: str) -> list[str]:
         """Return the sources that a business has documents from."""
@@ -147,11 +176,8 @@ class PostgresCatalogue:
             rows = await tx.many(
                 QUERIES["read_named"], {"entity": entity, "source": source, "external_ids": names}
             )
-        found = {}
-        for _, group in groupby(rows, key=itemgetter("document_id")):
-            chunks = list(group)
-            whole = {name: value for name, value in chunks[0].items() if name not in _OF_CHUNKS}
-            found[whole["external_id"]] = {**whole, "text": _joined(chunks)}
+        groups = (list(group) for _, group in groupby(rows, key=itemgetter("document_id")))
+        found = {parts[0]["external_id"]: _whole(parts) for parts in groups}
         return [found[name] for name in names if name in found]
 
     async def vectors(
@@ -160,19 +186,30 @@ class PostgresCatalogue:
         """Return the vectors in ``space`` of those of ``chunks`` that have one."""
         async with self._database.reading() as tx:
             rows = await tx.tuples(
-                QUERIES["read_vectors"], {"chunk_ids": list(chunks)}, {"embedding": space.table}
+                QUERIES["read_vectors"],
+                {"chunk_ids": list(chunks), "entity": self._entity},
+                {"embedding": space.table},
             )
         return {ChunkId(chunk): vector.to_numpy().astype(np.float32) for chunk, vector in rows}
 
 
+def _of(space: StoredSpace) -> dict[str, Any]:
+    return {"space_id": space.space_id, "on_machine": space.on_machine}
+
+
 def _to_embed(row: Mapping[str, Any]) -> str:
+    """Return the text that has this hash: a document taken in whole has none above it."""
+    if content_hash(row["text"]) == row["content_hash"]:
+        return str(row["text"])
     return in_context(row["title"], row["headings"], row["text"])
 
 
-def _joined(chunks: list[dict[str, Any]]) -> str:
-    """Return the text that was split into ``chunks``: their spans tile it, but for overlaps."""
-    text, end = [], 0
-    for chunk in chunks:
-        text.append(chunk["text"][max(0, end - chunk["span_start"]) :])
-        end = max(end, chunk["span_end"])
-    return "".join(text)
+def _whole(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a document with its text, given a row for each of its chunks, or one without."""
+    chunks = [
+        (part["span_start"], part["span_end"], part["text"])
+        for part in parts
+        if part["text"] is not None
+    ]
+    document = {name: value for name, value in parts[0].items() if name not in _OF_PARTS}
+    return {**document, "text": put_together(chunks, parts[0]["blanks"])}

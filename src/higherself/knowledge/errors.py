@@ -1,6 +1,14 @@
 """What can go wrong with knowledge, by family."""
 
-from higherself.kernel.errors import Misconfigured, NotFound, Rejected, Unavailable
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from higherself.kernel.errors import Conflict, Misconfigured, NotFound, Rejected, Unavailable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class DocumentRejected(Rejected):
@@ -20,6 +28,18 @@ class DocumentNotFound(NotFound):
             "or find it with `higherself knowledge search`"
         )
         self.document = document
+
+
+class TracesLeft(Conflict):
+    """Documents were deleted, and rows of them were found afterwards."""
+
+    def __init__(self, left: Mapping[str, int]) -> None:
+        where = ", ".join(f"{rows} in {table}" for table, rows in left.items())
+        super().__init__(
+            f"the documents are deleted, but rows of them are there, left over or come in meanwhile: "
+            f"{where}; delete again, and if they stay, run `higherself knowledge verify --repair`"
+        )
+        self.left = dict(left)
 
 
 class QueryRejected(Rejected):
@@ -46,8 +66,42 @@ class SpaceMismatch(Rejected):
         self.expected, self.got = expected, got
 
 
+class TextsRefused(Rejected):
+    """A provider refuses some texts of a call for what they are; the other vectors come along.
+
+    ``reasons`` says why, by the text's place in the call. ``vectors`` is what the call would have
+    returned; the rows of the refused texts are NaN.
+    """
+
+    def __init__(
+        self, tier: str, reasons: Mapping[int, str], vectors: "NDArray[np.float32]"
+    ) -> None:
+        some = next(iter(reasons.values()))
+        super().__init__(f"{tier} refuses {len(reasons)} of {len(vectors)} texts: {some}")
+        self.tier, self.reasons, self.vectors = tier, reasons, vectors
+
+
 class ProviderUnavailable(Unavailable):
-    """An embedding provider failed; nothing was returned or stored."""
+    """An embedding provider failed; nothing was returned or stored.
+
+    ``retry_after`` is when to come back, as far as is known. ``permanent``: trying again does not
+    help until a person changes something. ``timed_out``: there was no answer in time.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: timedelta | None = None,
+        permanent: bool = False,
+        timed_out: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.retry_after, self.permanent, self.timed_out = retry_after, permanent, timed_out
+
+
+class TierPaused(ProviderUnavailable):
+    """A tier is off, left alone for now, or has used up its allowance; no request left."""
 
 
 class ProviderMisconfigured(Misconfigured):

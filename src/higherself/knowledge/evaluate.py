@@ -93,7 +93,7 @@ class Knowledge(Protocol):
         """Return the passages that answer ``query``."""
         ...
 
-    async def forget(self, entity: str) -> int:
+    async def forget(self, entity: str) -> object:
         """Delete everything of a business."""
         ...
 

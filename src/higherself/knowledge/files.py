@@ -12,7 +12,7 @@ from pathlib import Path
 from higherself.kernel.errors import Rejected
 from higherself.kernel.jsonvalue import check_json
 from higherself.knowledge.hub import KnowledgeHub
-from higherself.knowledge.model import Failure, NewDocument
+from higherself.knowledge.model import Failure, NewDocument, Trust
 from higherself.knowledge.readers import find, read
 from higherself.knowledge.revision import checked_entity
 
@@ -35,11 +35,15 @@ class FileSource:
         entity: str,
         source: str | None = None,
         tags: tuple[str, ...] = (),
+        trust: Trust | None = None,
+        local_only: bool = False,
     ) -> None:
         self._paths = [Path(path).absolute() for path in paths]
         self._entity = checked_entity(entity)
         self._source = None if source is None else checked_source(source)
         self._tags = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+        self._trust = trust
+        self._local_only = local_only
         self._seen: dict[tuple[str, str], Path] = {}
         self._broken: set[Path] = set()
 
@@ -67,6 +71,8 @@ class FileSource:
                 entity=self._entity,
                 source=self._source or DEFAULT_SOURCE,
                 tags=self._tags,
+                trust=self._trust,
+                local_only=self._local_only,
             ):
                 if not isinstance(item, NewDocument):
                     self._broken.add(path)
@@ -92,7 +98,7 @@ class FileSource:
         """
         if self._source is not None:
             return await hub.prune(self._entity, self._source, keep=self._still_there)
-        sources = {row["source"] for row in (await hub.stats())["sources"]}
+        sources = {row["source"] for row in (await hub.stats(entity=self._entity))["sources"]}
         mine = [name for name in sources if name == DEFAULT_SOURCE or self._covers(Path(name))]
         deleted = 0
         for source in mine:

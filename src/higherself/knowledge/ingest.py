@@ -7,8 +7,17 @@ next batch. The next batch is prepared while one is being stored.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass, field
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Sized,
+)
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +27,7 @@ from higherself.kernel import telemetry
 from higherself.kernel.clock import Clock
 from higherself.kernel.ids import DocumentId, new_id
 from higherself.kernel.tasks import task_group
+from higherself.knowledge.embedding import Embedders, Wanted
 from higherself.knowledge.errors import BadVector, DocumentRejected, ProviderMisconfigured
 from higherself.knowledge.model import (
     DocumentKey,
@@ -27,7 +37,7 @@ from higherself.knowledge.model import (
     StoredDocument,
     StoredSpace,
 )
-from higherself.knowledge.ports import Change, Content, DocumentStore, EmbeddingProvider
+from higherself.knowledge.ports import Change, Content, DocumentStore, Filling
 from higherself.knowledge.revision import (
     Piece,
     Revision,
@@ -40,8 +50,9 @@ from higherself.knowledge.revision import (
     whole,
 )
 
-COMPARED_AT_ONCE = 4_000
-"""Documents whose stored state is read together."""
+COMPARED_AT_ONCE = 2_000
+"""Documents whose stored state is read together, at first; then twice as many, up to the next."""
+COMPARED_AT_MOST = 8_000
 
 EMBEDDED_AT_ONCE = 96
 """Chunks embedded and stored together: some four seconds of work of the local model."""
@@ -49,8 +60,11 @@ EMBEDDED_AT_ONCE = 96
 CHARACTERS_OF_A_CHUNK = 700
 """About; for telling when a batch has enough work."""
 
-STORED_AT_ONCE = 4_000
-"""Documents stored together when their vectors are given."""
+CHARACTERS_AT_MOST = 16_000_000
+"""Of the texts stored together, so that memory stays flat however long they are."""
+
+STORED_AT_ONCE = 8_000
+"""Documents stored together at most when their vectors are given."""
 
 STORED_BESIDE = 2
 """Batches being stored while the next is made: the server is at one as the other is sent."""
@@ -78,6 +92,11 @@ class _Planned:
         """Whether its content differs, and not only its attributes."""
         return self.stored is None or self.stored.content_hash != self.content_hash
 
+    @property
+    def opened(self) -> bool:
+        """Whether only its attributes differ, and it is not private: it may have been before."""
+        return not self.revised and not self.document.local_only
+
 
 @dataclass(slots=True)
 class _Batch:
@@ -85,26 +104,27 @@ class _Batch:
 
     planned: list[_Planned] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
-    vectors: dict[Content, Vector] = field(default_factory=dict)
-    missing: dict[Content, str] = field(default_factory=dict)
+    given: dict[Content, Vector] = field(default_factory=dict)
+    wanted: dict[Content, Wanted] = field(default_factory=dict)
+    fillings: list[Filling] = field(default_factory=list)
     report: IngestReport = field(default_factory=IngestReport)
 
 
 class Ingest:
-    """Takes documents in. One instance serves any number of callers."""
+    """Takes documents in, for one run: with ``embedders``, or vectors of the space ``given``."""
 
     def __init__(
         self,
         store: DocumentStore,
         clock: Clock,
         *,
-        provider: EmbeddingProvider | None,
-        space: StoredSpace | None,
+        embedders: Embedders | None = None,
+        given: StoredSpace | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._provider = provider
-        self._space = space
+        self._embedders = embedders
+        self._given = given
 
     async def add(
         self,
@@ -116,12 +136,14 @@ class Ingest:
 
         One that cannot be taken in is a failure of its own and stops nothing. `Failure`s in the
         stream (a file that could not be read) pass through to the report. ``progress`` is called
-        after every batch, when what it counts is stored for good.
+        after every batch, when what it counts is stored for good. What a provider cannot embed
+        now is stored all the same, found by its words meanwhile, and told in ``waiting``.
 
         Raises
-            Unavailable: the database or the provider does not answer; what was counted is stored.
+            Unavailable: the database does not answer; what was counted is stored.
+            ProviderMisconfigured: every tier is off.
         """
-        if self._provider is None or self._space is None:
+        if self._embedders is None or not self._embedders.members:
             raise ProviderMisconfigured(
                 "documents cannot be embedded: no embedding provider is available; "
                 "see `higherself knowledge providers`"
@@ -166,9 +188,8 @@ class Ingest:
                 async for batch in self._batches(stream, total, at_once):
                     entities |= {planned.document.entity for planned in batch.planned}
                     await self._embed(batch)
-                    if expected and batch.vectors and self._space is not None:
-                        rest = max(0, expected - total.unchanged - len(total.failed))
-                        await self._store.expect_vectors(self._space, rest)
+                    if batch.given and expected:
+                        await self._expect(expected - total.unchanged - len(total.failed))
                         expected = 0
                     if len(storing) == STORED_BESIDE:
                         await storing.popleft()
@@ -177,16 +198,28 @@ class Ingest:
                 for task in storing:
                     await task  # what is embedded already is not thrown away
                 raise
-        for entity in sorted(entities):
-            await self._store.tidy(entity, changed=total.created + total.updated)
-        if self._space is not None and entities:
-            await self._store.index_vectors(self._space)
+        await self._finish(entities, changed=total.created + total.updated)
+        if self._embedders is not None:
+            total.reasons = dict(self._embedders.left)
         total.seconds = round(self._clock.monotonic() - started, 3)
         progress(_summed(total))
         for outcome in ("created", "updated", "unchanged"):
             telemetry.count("knowledge.document.ingested", getattr(total, outcome), outcome=outcome)
         telemetry.count("knowledge.document.ingested", len(total.failed), outcome="failed")
         return total
+
+    async def _expect(self, arriving: int) -> None:
+        if self._given is not None:
+            await self._store.expect_vectors(self._given, max(0, arriving))
+
+    async def _finish(self, entities: Collection[str], *, changed: int) -> None:
+        """Do what is done once, after the last batch."""
+        if not entities:
+            return
+        for entity in sorted(entities):
+            await self._store.tidy(entity, changed=changed)
+        for space in self._spaces():
+            await self._store.index_vectors(space)
 
     async def _batches(
         self, stream: Iterable[Incoming | Failure], total: IngestReport, at_once: int
@@ -203,7 +236,7 @@ class Ingest:
         changed: list[_Planned] = []
         for document, vector in incoming:
             try:
-                planned = _planned(document, vector, stored.get(document.key), self._space)
+                planned = _planned(document, vector, stored.get(document.key), self._given)
             except (DocumentRejected, BadVector) as error:
                 total.failed.append(Failure(document.external_id, str(error)))
                 continue
@@ -235,11 +268,6 @@ class Ingest:
                 )
             )
             _note(batch, planned, revision)
-        if batch.missing and self._space is not None:
-            present = await self._store.find_embedded(self._space, batch.missing)
-            for content in present:
-                del batch.missing[content]
-            batch.report.reused += len(present)
         return batch
 
     def _split(self, planned: Sequence[_Planned]) -> list[list[Piece] | None]:
@@ -248,20 +276,32 @@ class Ingest:
     def _pieces(self, planned: _Planned) -> list[Piece]:
         if planned.vector is not None:
             return whole(planned.document)
-        assert self._provider is not None  # noqa: S101  `add` has seen to it
-        return pieces(
-            planned.document,
-            count_tokens=self._provider.count_tokens,
-            window=self._provider.window,
-        )
+        assert self._embedders is not None  # noqa: S101  `add` has seen to it
+        splitter = self._embedders.splitter
+        return pieces(planned.document, count_tokens=splitter.count_tokens, window=splitter.window)
 
     async def _embed(self, batch: _Batch) -> None:
-        if not batch.missing:
-            return
-        assert self._provider is not None  # noqa: S101  given vectors are never missing
-        made = await self._provider.embed(list(batch.missing.values()), purpose="document")
-        batch.vectors.update(zip(batch.missing, made, strict=True))
-        batch.report.embedded += len(batch.missing)
+        if self._given is not None:
+            batch.fillings = [Filling(self._given, batch.given)]
+        elif self._embedders is not None:
+            batch.fillings = await self._embedders.fillings(batch.wanted)
+            lacking = {content for filling in batch.fillings for content in filling.lacking}
+            made = {content for filling in batch.fillings for content in filling.vectors}
+            batch.report.embedded += len(made)
+            batch.report.reused += len(batch.wanted) - len(lacking)
+            left = {filling.space.name: filling.left for filling in batch.fillings if filling.left}
+            _add_to(batch.report.waiting, left)
+            if any(planned.opened for planned in batch.planned):
+                # What was private may be embedded elsewhere now: the backlog finds out.
+                batch.fillings = [
+                    replace(filling, waiting=filling.waiting or not filling.space.on_machine)
+                    for filling in batch.fillings
+                ]
+
+    def _spaces(self) -> list[StoredSpace]:
+        if self._given is not None:
+            return [self._given]
+        return [member.stored for member in self._embedders.members] if self._embedders else []
 
     async def _stored(self, batch: _Batch) -> IngestReport:
         """Store ``batch`` and return what it counts as; if others were faster, look again."""
@@ -277,7 +317,7 @@ class Ingest:
 
     async def _save(self, batch: _Batch) -> None:
         if batch.changes:
-            await self._store.save(batch.changes, space=self._space, vectors=batch.vectors)
+            await self._store.save(batch.changes, fillings=batch.fillings)
 
     async def _again(self, batch: _Batch) -> _Batch:
         again = _Batch()
@@ -291,13 +331,15 @@ class Ingest:
 
 
 def _portions(changed: Sequence[_Planned], at_once: int) -> Iterator[list[_Planned]]:
-    """Yield ``changed`` in portions of about ``at_once`` chunks."""
+    """Yield ``changed`` in portions of about ``at_once`` chunks to embed, or documents to store."""
+    whole = any(planned.vector is not None for planned in changed)
+    most = CHARACTERS_AT_MOST if whole else at_once * CHARACTERS_OF_A_CHUNK
     portion: list[_Planned] = []
     characters = 0
     for planned in changed:
         portion.append(planned)
         characters += len(planned.document.text)
-        if len(portion) >= at_once or characters >= at_once * CHARACTERS_OF_A_CHUNK:
+        if len(portion) >= at_once or characters >= most:
             yield portion
             portion, characters = [], 0
     if portion:
@@ -312,6 +354,7 @@ def _compared(
     A group never holds two documents of one name: the second is a change of the first.
     """
     group: dict[DocumentKey, Incoming] = {}
+    size = COMPARED_AT_ONCE
     for item in stream:
         if isinstance(item, Failure):
             total.failed.append(item)
@@ -322,9 +365,9 @@ def _compared(
         except DocumentRejected as error:
             total.failed.append(Failure(document.external_id or "(unnamed)", str(error)))
             continue
-        if document.key in group or len(group) >= COMPARED_AT_ONCE:
+        if document.key in group or len(group) >= size:
             yield list(group.values())
-            group = {}
+            group, size = {}, min(2 * size, COMPARED_AT_MOST)
         group[document.key] = item
     if group:
         yield list(group.values())
@@ -384,11 +427,13 @@ def _note(batch: _Batch, planned: _Planned, revision: Revision | None) -> None:
     for piece in revision.added:
         content = piece.content_hash, planned.document.entity
         if planned.vector is not None:
-            batch.vectors[content] = planned.vector
-        elif content in batch.missing:
+            batch.given[content] = planned.vector
+            continue
+        private = planned.document.local_only
+        if content in batch.wanted:
             report.reused += 1
-        else:
-            batch.missing[content] = piece.embedded_text
+            private = private and batch.wanted[content].private
+        batch.wanted[content] = Wanted(piece.embedded_text, private)
 
 
 def _summed(total: IngestReport) -> IngestReport:
@@ -400,3 +445,9 @@ def _summed(total: IngestReport) -> IngestReport:
 def _count(total: IngestReport, part: IngestReport) -> None:
     for name in ("created", "updated", "unchanged", "chunks", "embedded", "reused"):
         setattr(total, name, getattr(total, name) + getattr(part, name))
+    _add_to(total.waiting, part.waiting)
+
+
+def _add_to(total: dict[str, int], part: Mapping[str, int]) -> None:
+    for name, count in part.items():
+        total[name] = total.get(name, 0) + count

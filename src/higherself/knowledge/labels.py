@@ -35,9 +35,10 @@ def _leaves(value: JsonValue, path: str) -> Iterator[str]:
                 yield from _leaves(item, f"{path}.{key}" if path else key)
         case str() | bool() | None:
             yield f"{path}={_json(value)}"
-        case int() | float():
-            whole = int(value) if float(value).is_integer() else value
-            yield f"{path}={whole!r}"
+        case int():
+            yield f"{path}={value}"
+        case float():
+            yield f"{path}={int(value) if value.is_integer() else value!r}"
         case _:
             for item in value:
                 yield from _leaves(item, f"{path}[]")

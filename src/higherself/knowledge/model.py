@@ -9,6 +9,8 @@ from higherself.kernel.ids import ChunkId, DocumentId, SpaceId
 from higherself.kernel.jsonvalue import JsonValue
 
 Mode = Literal["hybrid", "vector", "lexical"]
+Trust = Literal["own", "generated", "external"]
+"""Who wrote a text: the business, a model on its behalf, or somebody outside, who may mean ill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,7 @@ class NewDocument:
 
     ``text`` is Markdown or plain text. ``(entity, source, external_id)`` names it for ever:
     adding it again replaces it. ``at`` is when its content last changed, as the source knows.
+    A ``local_only`` document is embedded on this machine alone: no provider elsewhere sees it.
     """
 
     external_id: str
@@ -28,6 +31,8 @@ class NewDocument:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
     at: datetime | None = None
+    local_only: bool = False
+    trust: Trust = "own"
 
     @property
     def key(self) -> "DocumentKey":
@@ -73,13 +78,29 @@ class EmbeddingSpace:
     dimensions: int
 
 
+SpaceState = Literal["filling", "active", "retired"]
+"""A space is filled while another answers, searched once active, no longer written once retired."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredSpace:
-    """An embedding space as the database knows it: its number names its table."""
+    """An embedding space as the database knows it: its number names its table.
+
+    ``tier`` is the embedding tier that fills it; None: the callers of `add_embedded` bring its
+    vectors. ``waiting`` says that some texts may lack their vector still.
+    """
 
     space_id: SpaceId
     space: EmbeddingSpace
-    active: bool
+    tier: str | None = None
+    state: SpaceState = "active"
+    on_machine: bool = True
+    waiting: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.space.name
 
     @property
     def table(self) -> str:
@@ -155,6 +176,8 @@ class FoundDocument:
     tags: tuple[str, ...]
     metadata: Mapping[str, JsonValue]
     at: datetime | None
+    trust: Trust
+    local_only: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +192,25 @@ class FoundChunk:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """Why a chunk was found: its place and score in each list that held it."""
+    """Why a chunk was found: its place and score in each list that held it.
+
+    ``rerank_score`` is what a reranker gave it, on a scale of its model's own.
+    """
 
     lexical_rank: int | None = None
     lexical_score: float | None = None
     vector_rank: int | None = None
     similarity: float | None = None
     terms: tuple[str, ...] = ()
+    rerank_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk found for a query, with its rank and why. ``before`` and ``after`` are neighbours."""
+    """A chunk found for a query, with its rank and why. ``before`` and ``after`` are neighbours.
+
+    ``score`` is that of the fusion, also when a reranker decided on the rank.
+    """
 
     rank: int
     score: float
@@ -193,7 +223,10 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a search returns. ``degraded`` says that less was used than asked for; ``reason`` why."""
+    """What a search returns. ``degraded`` says that less was used than asked for; ``reason`` why.
+
+    ``reranker`` is who put the hits in their order, if it is not that of the search itself.
+    """
 
     query: str
     mode: Mode
@@ -202,6 +235,7 @@ class Answer:
     spaces: tuple[str, ...]
     hits: tuple[Hit, ...]
     milliseconds: float
+    reranker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +248,11 @@ class Failure:
 
 @dataclass(slots=True)
 class IngestReport:
-    """What became of the documents of one call. ``chunks`` counts those of changed documents."""
+    """What became of the documents of one call. ``chunks`` counts those of changed documents.
+
+    ``waiting`` says how many texts lack their vector in which space, and ``reasons`` why: they
+    are stored, and embedded when the provider answers again.
+    """
 
     documents: int = 0
     created: int = 0
@@ -226,3 +264,5 @@ class IngestReport:
     reused: int = 0
     failed: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
+    waiting: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)

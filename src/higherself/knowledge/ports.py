@@ -1,15 +1,17 @@
 """What the knowledge hub needs from elsewhere."""
 
-from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from higherself.kernel.ids import ChunkId, DocumentId
+from higherself.kernel.ids import ChunkId, DocumentId, SpaceId
+from higherself.knowledge.care.ports import CareStore
+from higherself.knowledge.erasure import Shredded
 from higherself.knowledge.lexical import LexicalPlan
 from higherself.knowledge.model import (
     Candidate,
@@ -19,6 +21,7 @@ from higherself.knowledge.model import (
     FoundChunk,
     FoundDocument,
     NewDocument,
+    SpaceState,
     StoredChunk,
     StoredDocument,
     StoredSpace,
@@ -125,9 +128,59 @@ class Change:
     attributes_hash: bytes
     revision: Revision | None
 
+    @property
+    def blanks(self) -> str | None:
+        """The whitespace between its chunks; None if that stays as it is, too."""
+        return None if self.revision is None else self.revision.blanks(self.document.text)
+
 
 Content = tuple[bytes, str]
 """The hash of an embedded text and the entity it belongs to: what names a vector in a space."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """What a space gets: vectors, and the reasons of texts its provider refuses.
+
+    ``lacking`` are the texts that had no vector before, and ``waiting`` says that some have none
+    after it, either.
+    """
+
+    space: StoredSpace
+    vectors: Mapping[Content, NDArray[np.float32]]
+    refused: Mapping[Content, str] = field(default_factory=dict)
+    lacking: Collection[Content] = ()
+    waiting: bool = False
+
+    @property
+    def left(self) -> int:
+        """How many texts have no vector after it."""
+        return len(self.lacking) - len(self.vectors) - len(self.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of what is stored a space covers, in chunks.
+
+    ``private`` ones are not for a space that is not on this machine, ``refused`` ones its provider
+    will not embed; of all others, those that are not ``covered`` wait.
+    """
+
+    chunks: int
+    covered: int
+    private: int = 0
+    refused: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """Chunks that lack their vector still."""
+        return max(0, self.chunks - self.private - self.refused - self.covered)
+
+    @property
+    def share(self) -> float:
+        """The covered share of what the space is for; 1.0 of nothing."""
+        wanted = self.chunks - self.private
+        return min(1.0, self.covered / wanted) if wanted else 1.0
 
 
 class DocumentStore(Protocol):
@@ -137,7 +190,14 @@ class DocumentStore(Protocol):
         """Return every embedding space."""
         ...
 
-    async def add_space(self, space: EmbeddingSpace) -> StoredSpace:
+    async def add_space(
+        self,
+        space: EmbeddingSpace,
+        *,
+        tier: str | None = None,
+        state: SpaceState = "active",
+        on_machine: bool = True,
+    ) -> StoredSpace:
         """Return the stored space of this name, making it first if need be.
 
         Raises
@@ -161,32 +221,38 @@ class DocumentStore(Protocol):
         """Return those of ``contents`` that have a vector in ``space``."""
         ...
 
-    async def save(
-        self,
-        changes: Sequence[Change],
-        *,
-        space: StoredSpace | None,
-        vectors: Mapping[Content, NDArray[np.float32]],
-    ) -> None:
-        """Store ``changes`` with their chunks, postings and ``vectors``: all of it, or nothing.
+    async def save(self, changes: Sequence[Change], *, fillings: Sequence[Filling] = ()) -> None:
+        """Store ``changes`` with their chunks, postings and vectors: all of it, or nothing.
 
         Raises
             WriteCollided: a document has changed since it was read; read again.
         """
         ...
 
-    async def add_vectors(
-        self, space: StoredSpace, vectors: Mapping[Content, NDArray[np.float32]]
-    ) -> None:
-        """Store vectors of contents that are there already."""
+    async def fill(self, filling: Filling) -> None:
+        """Store vectors of contents that are there already; of what has gone meanwhile, nothing."""
+        ...
+
+    async def settle(self, space: StoredSpace) -> bool:
+        """Note that nothing waits in ``space`` any more, if that is so; return whether it is."""
+        ...
+
+    async def set_state(self, space: StoredSpace, state: SpaceState) -> None:
+        """Change the state of a space; one that becomes active takes the place of its tier's other."""
+        ...
+
+    async def left_out(self) -> tuple[bool, set[SpaceId]]:
+        """Return whether any document must not leave this machine, and where texts are refused."""
         ...
 
     async def drop_space(self, space: StoredSpace) -> None:
         """Delete a space with all its vectors."""
         ...
 
-    async def delete(self, documents: Collection[DocumentId]) -> list[DocumentId]:
-        """Delete documents with everything made of them; return those that existed."""
+    async def delete(
+        self, documents: Collection[DocumentId], *, entity: str | None = None
+    ) -> "Deleted":
+        """Delete documents (of one business, if given) with everything made of them."""
         ...
 
     async def forget(self, entity: str) -> int:
@@ -201,8 +267,38 @@ class DocumentStore(Protocol):
         """Prepare ``space`` for so many new vectors, if there is a cheaper way than one by one."""
         ...
 
-    async def index_vectors(self, space: StoredSpace) -> bool:
-        """Build the index of ``space`` if it has grown large enough and lacks one."""
+    async def index_vectors(self, space: StoredSpace, *, gently: bool = False) -> bool:
+        """Build the index of ``space`` if it has grown large enough and lacks one.
+
+        ``gently`` leaves the other processors to whoever searches meanwhile.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """Documents that were deleted, and the chunks they were made of, by business."""
+
+    documents: tuple[DocumentId, ...]
+    chunks: Mapping[str, Sequence[StoredChunk]]
+
+
+class Erasure(Protocol):
+    """Looks for what is left of what was deleted, in every table that could hold it."""
+
+    async def left_of(self, deleted: Deleted) -> dict[str, int]:
+        """Return how many rows each table still has of deleted documents.
+
+        A vector counts unless another document of the business has the same content.
+        """
+        ...
+
+    async def left_of_entity(self, entity: str) -> dict[str, int]:
+        """Return how many rows each table still has of a business."""
+        ...
+
+    async def shred(self, *, progress: Callable[[str], None]) -> Shredded:
+        """Write every table anew without what was deleted."""
         ...
 
 
@@ -248,6 +344,10 @@ class SearchReader(Protocol):
         """Return the same, exact, if the filter allows at most ``few`` chunks; else None."""
         ...
 
+    async def lacking(self, space: StoredSpace, chunks: Collection[ChunkId]) -> set[ChunkId]:
+        """Return those of ``chunks`` that have no vector in ``space``."""
+        ...
+
     async def describe(self, chunks: Collection[ChunkId]) -> Descriptions:
         """Return what a hit shows, for those of ``chunks`` that still exist."""
         ...
@@ -268,18 +368,36 @@ class SearchIndex(Protocol):
 
 
 class Catalogue(Protocol):
-    """Lists, counts and checks what is stored; returns plain values, ready to be shown."""
+    """Lists and counts what is stored; returns plain values, ready to be shown."""
+
+    @property
+    def care(self) -> CareStore:
+        """Counts what does not fit together, and mends it."""
+        ...
+
+    @property
+    def erasure(self) -> "Erasure":
+        """Looks for what is left of what was deleted."""
+        ...
+
+    def within(self, entity: str) -> "Catalogue":
+        """Return the catalogue of one business alone."""
+        ...
 
     async def show(self, document: DocumentId) -> dict[str, Any] | None:
         """Return a document with its chunks, or None."""
         ...
 
-    async def named(self, external_id: str, entity: str | None) -> list[DocumentId]:
+    async def existing(self, documents: Collection[DocumentId]) -> set[DocumentId]:
+        """Return those of ``documents`` that exist."""
+        ...
+
+    async def named(self, external_id: str) -> list[DocumentId]:
         """Return the documents whose name at their source is ``external_id`` (ten at most)."""
         ...
 
     async def page(
-        self, *, entity: str | None, source: str | None, after: DocumentId | None, limit: int
+        self, *, source: str | None, after: DocumentId | None, limit: int
     ) -> list[dict[str, Any]]:
         """Return up to ``limit`` documents, newest first, after the one given."""
         ...
@@ -292,12 +410,25 @@ class Catalogue(Protocol):
         """Return how much there is, in all and by source."""
         ...
 
-    async def coverage(self, space: StoredSpace) -> tuple[int, int]:
-        """Return how many chunks have a vector in ``space``, and how many there are."""
+    async def coverage(self, space: StoredSpace) -> Coverage:
+        """Return how much ``space`` covers."""
         ...
 
-    async def uncovered(self, space: StoredSpace, *, limit: int) -> list[tuple[bytes, str, str]]:
-        """Return contents without a vector in ``space``: hash, entity, the text to embed."""
+    async def uncovered(
+        self, space: StoredSpace, *, after: Content, limit: int
+    ) -> list[tuple[Content, str]]:
+        """Return contents that wait for a vector in ``space``, each with the text to embed.
+
+        They come in the order of their hashes; ``after`` is the last one seen.
+        """
+        ...
+
+    async def sample(self, *, on_machine: bool, limit: int) -> list[tuple[ChunkId, str]]:
+        """Return some chunks with their texts, picked by chance; without ``on_machine`` no private ones."""
+        ...
+
+    async def refusals(self, space: StoredSpace) -> list[dict[str, Any]]:
+        """Return why the provider of ``space`` refuses how many texts, by business."""
         ...
 
     async def problems(self, space: StoredSpace) -> tuple[int, int]:
@@ -308,20 +439,8 @@ class Catalogue(Protocol):
         """Delete the vectors of ``space`` that belong to no chunk."""
         ...
 
-    async def miscounted(self) -> list[dict[str, Any]]:
-        """Return the businesses whose lexical index does not hold exactly their chunks."""
-        ...
-
-    async def broken(self) -> list[DocumentId]:
-        """Return the documents whose chunks do not follow one another."""
-        ...
-
-    async def rebuild_lexical(self, entity: str) -> int:
-        """Make the lexical index of a business anew, and return its chunks. All or nothing."""
-        ...
-
-    def documents(self, entity: str | None) -> AsyncIterator[dict[str, Any]]:
-        """Yield every document with its whole text, newest first."""
+    def documents(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield every document with its whole text, newest first, as they are at one instant."""
         ...
 
     async def sources(self, entity: str) -> list[str]:
@@ -338,4 +457,32 @@ class Catalogue(Protocol):
         self, space: StoredSpace, chunks: Collection[ChunkId]
     ) -> dict[ChunkId, NDArray[np.float32]]:
         """Return the vectors in ``space`` of those of ``chunks`` that have one."""
+        ...
+
+
+class Reranker(Protocol):
+    """Says how well passages answer a question. It reads both together, unlike an embedding model."""
+
+    @property
+    def name(self) -> str:
+        """What it is called where tiers are told apart."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The model. Scores of different models cannot be compared."""
+        ...
+
+    async def rerank(self, query: str, passages: Sequence[str]) -> Sequence[float]:
+        """Return one finite score per passage, in their order: the higher, the better it answers.
+
+        Of what is longer than the model takes, it reads the beginning. No passage: no call.
+
+        Raises
+            ProviderUnavailable: it failed, or refuses these passages.
+        """
+        ...
+
+    def close(self) -> Awaitable[None] | None:
+        """Release what it holds; it is not used again. May be a coroutine."""
         ...

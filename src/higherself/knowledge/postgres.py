@@ -5,9 +5,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg import AsyncConnection
 
 from higherself.db.errors import WriteCollided
 from higherself.db.pool import EVERY_ENTITY, Database, Transaction
@@ -23,11 +25,12 @@ from higherself.knowledge.lexical import EVERY_CHUNK, invert
 from higherself.knowledge.model import (
     DocumentKey,
     EmbeddingSpace,
+    SpaceState,
     StoredChunk,
     StoredDocument,
     StoredSpace,
 )
-from higherself.knowledge.ports import Change, Content
+from higherself.knowledge.ports import Change, Content, Deleted, Filling
 from higherself.knowledge.revision import Piece, in_context
 
 QUERIES = read_queries("higherself.knowledge")
@@ -43,10 +46,18 @@ MANY_CHANGED = 500
 INDEX_FROM = 5_000
 """Vectors; below, comparing with each is as fast as an index, and exact."""
 
+SPACE_TABLE = (
+    "create_space_table",
+    "store_vectors_plainly",
+    "enable_space_security",
+    "create_space_policy",
+)
+"""The statements that make the table of a space."""
+
 _UNIT = chr(31)
 _DOCUMENT_TYPES = (
     "uuid", "text", "text", "text", "text", "text", "text[]", "text", "text", "bytea", "bytea",
-    "int4", "timestamptz", "timestamptz",
+    "int4", "timestamptz", "timestamptz", "text", "bool", "text",
 )  # fmt: skip
 _CHUNK_TYPES = (
     "int8", "uuid", "text", "int4", "text[]", "int4", "int4", "int4", "text", "bytea",
@@ -59,16 +70,30 @@ class PostgresDocuments:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._known: set[str] = set()
+        """Businesses that are stored. What another process forgets meanwhile, a save finds out."""
+        self._staged: WeakSet[AsyncConnection[Any]] = WeakSet()
+        """Connections that have the tables to COPY into."""
 
     async def spaces(self) -> list[StoredSpace]:
         """Return every embedding space."""
         async with self._database.reading() as tx:
             return [_space(row) for row in await tx.many(QUERIES["list_spaces"])]
 
-    async def add_space(self, space: EmbeddingSpace) -> StoredSpace:
+    async def add_space(
+        self,
+        space: EmbeddingSpace,
+        *,
+        tier: str | None = None,
+        state: SpaceState = "active",
+        on_machine: bool = True,
+    ) -> StoredSpace:
         """Return the stored space of this name, making it first if need be."""
+        owner = {"tier": tier, "on_machine": on_machine}
         for stored in await self.spaces():
-            if stored.space.name == space.name:
+            if stored.name == space.name:
+                if tier is not None and stored.tier is None:
+                    return await self._adopt(_same(stored, space), owner)
                 return _same(stored, space)
         async with self._database.transaction() as tx:
             row = await tx.one(
@@ -78,19 +103,16 @@ class PostgresDocuments:
                     "provider": space.provider,
                     "model": space.model,
                     "dimensions": space.dimensions,
+                    "state": state,
                     "now": self._clock.now(),
+                    **owner,
                 },
             )
             stored = _same(_space(row), space)
             if not row["made"]:
                 return stored
             slots: Slots = {"embedding": stored.table, "dimensions": space.dimensions}
-            for name in (
-                "create_space_table",
-                "store_vectors_plainly",
-                "enable_space_security",
-                "create_space_policy",
-            ):
+            for name in SPACE_TABLE:
                 await tx.run(QUERIES[name], slots=slots)
         return stored
 
@@ -130,21 +152,22 @@ class PostgresDocuments:
             )
         return {(digest, entity) for entity, digest in rows}
 
-    async def save(
-        self,
-        changes: Sequence[Change],
-        *,
-        space: StoredSpace | None,
-        vectors: Mapping[Content, NDArray[np.float32]],
-    ) -> None:
-        """Store ``changes`` with their chunks, postings and ``vectors``: all of it, or nothing."""
+    async def save(self, changes: Sequence[Change], *, fillings: Sequence[Filling] = ()) -> None:
+        """Store ``changes`` with their chunks, postings and vectors: all of it, or nothing."""
         entities = sorted({change.document.entity for change in changes})
         scope = entities[0] if len(entities) == 1 else EVERY_ENTITY
-        # Committed at once: a batch that made a business would hold up all others beside it.
+        await self._remember(entities, scope)
+        try:
+            await self._save(changes, fillings, scope)
+        except WriteCollided:
+            self._known.clear()
+            raise
+
+    async def _save(
+        self, changes: Sequence[Change], fillings: Sequence[Filling], scope: str
+    ) -> None:
         async with self._database.transaction(entity=scope) as tx:
-            for entity in entities:
-                await _remember_entity(tx, entity, self._clock)
-        async with self._database.transaction(entity=scope) as tx:
+            await self._stage(tx)
             revised = [change for change in changes if change.revision is not None]
             added = await _numbered(tx, revised)
             # Inverting takes as long as all the rest, so it goes on beside it, in a thread.
@@ -156,18 +179,90 @@ class PostgresDocuments:
                 await _remove_chunks(tx, entity, chunks)
             if added:
                 await _add_chunks(tx, added)
-            if space is not None:
-                await _add_vectors(tx, space, vectors)
-            await copy_postings(tx, await postings)
+            for place, filling in enumerate(fillings):
+                await self._fill(tx, filling, again=place > 0)
+            await _copy_postings(tx, await postings)
             for entity, chunks in removed.items():
-                await self._drop_orphans(tx, entity, chunks)
+                await _drop_orphans(tx, entity, chunks)
+            await _drop_private(tx, changes)
+            if waiting := [filling.space.space_id for filling in fillings if filling.waiting]:
+                await tx.run(QUERIES["mark_waiting"], {"space_ids": waiting})
+        self._staged.add(tx.connection)
 
-    async def add_vectors(
-        self, space: StoredSpace, vectors: Mapping[Content, NDArray[np.float32]]
-    ) -> None:
-        """Store vectors of contents that are there already."""
+    async def _stage(self, tx: Transaction) -> None:
+        """Make the tables of the session to COPY into, unless this connection has them for sure."""
+        if tx.connection not in self._staged or self._database.inspection.transaction_pooler:
+            await tx.run(QUERIES["stage"])
+
+    async def _remember(self, entities: Collection[str], scope: str) -> None:
+        """Store businesses not seen before: at once, for whoever waits for them to be committed."""
+        if new := set(entities) - self._known:
+            async with self._database.transaction(entity=scope) as tx:
+                for entity in sorted(new):
+                    await _remember_entity(tx, entity, self._clock)
+            self._known |= new
+
+    async def fill(self, filling: Filling) -> None:
+        """Store vectors of contents that are there already; of what has gone meanwhile, nothing."""
+        space = filling.space
         async with self._database.transaction() as tx:
-            await _add_vectors(tx, space, vectors)
+            await self._stage(tx)
+            await self._fill(tx, filling)
+            by_entity: defaultdict[str, list[bytes]] = defaultdict(list)
+            for digest, entity in filling.vectors:
+                by_entity[entity].append(digest)
+            for entity, hashes in by_entity.items():
+                await tx.run(
+                    QUERIES["delete_orphaned_embeddings"],
+                    {"hashes": hashes, "entity": entity, "on_machine": space.on_machine},
+                    {"embedding": space.table, "holders": QUERIES["holders"]},
+                )
+
+    async def settle(self, space: StoredSpace) -> bool:
+        """Note that nothing waits in ``space`` any more, if that is so; return whether it is."""
+        parameters = {"space_id": space.space_id, "on_machine": space.on_machine}
+        async with self._database.transaction() as tx:
+            await tx.maybe(QUERIES["lock_space"], {"space_id": space.space_id})
+            slots: Slots = {"embedding": space.table, "uncovered": QUERIES["uncovered"]}
+            return bool(await tx.run(QUERIES["settle_space"], parameters, slots))
+
+    async def set_state(self, space: StoredSpace, state: SpaceState) -> None:
+        """Change the state of a space; one that becomes active takes the place of its tier's other."""
+        named = {"space_id": space.space_id, "tier": space.tier, "state": state}
+        async with self._database.transaction() as tx:
+            if state == "active":
+                await tx.run(QUERIES["replace_active_space"], named)
+            if space.state == "retired":
+                await tx.run(QUERIES["expect_everything"], named)
+            await tx.run(QUERIES["set_space_state"], named)
+
+    async def left_out(self) -> tuple[bool, set[SpaceId]]:
+        """Return whether any document must not leave this machine, and where texts are refused."""
+        async with self._database.reading() as tx:
+            row = await tx.one(QUERIES["find_left_out"])
+        return bool(row["private"]), {SpaceId(number) for number in row["refusing"]}
+
+    async def _adopt(self, stored: StoredSpace, owner: Mapping[str, Any]) -> StoredSpace:
+        async with self._database.transaction() as tx:
+            await tx.run(QUERIES["adopt_space"], {**owner, "space_id": stored.space_id})
+        return next(s for s in await self.spaces() if s.space_id == stored.space_id)
+
+    async def _fill(self, tx: Transaction, filling: Filling, *, again: bool = False) -> None:
+        if again:
+            await tx.run(QUERIES["clear_staged_embeddings"])
+        await _add_vectors(tx, filling.space, filling.vectors)
+        if filling.refused:
+            hashes, entities = zip(*filling.refused, strict=True)
+            await tx.run(
+                QUERIES["insert_refusals"],
+                {
+                    "space_id": filling.space.space_id,
+                    "hashes": list(hashes),
+                    "entities": list(entities),
+                    "reasons": list(filling.refused.values()),
+                    "now": self._clock.now(),
+                },
+            )
 
     async def drop_space(self, space: StoredSpace) -> None:
         """Delete a space with all its vectors."""
@@ -175,22 +270,27 @@ class PostgresDocuments:
             await tx.run(QUERIES["drop_space_table"], slots={"embedding": space.table})
             await tx.run(QUERIES["forget_space"], {"space_id": space.space_id})
 
-    async def delete(self, documents: Collection[DocumentId]) -> list[DocumentId]:
-        """Delete documents with everything made of them; return those that existed."""
-        async with self._database.transaction() as tx:
-            rows = await tx.many(QUERIES["lock_documents"], {"documents": list(documents)})
+    async def delete(
+        self, documents: Collection[DocumentId], *, entity: str | None = None
+    ) -> Deleted:
+        """Delete documents (of one business, if given) with everything made of them."""
+        gone: dict[str, list[StoredChunk]] = {}
+        wanted = {"documents": list(documents), "entity": entity}
+        async with self._database.transaction(entity=entity) as tx:
+            rows = await tx.many(QUERIES["lock_documents"], wanted)
             entity_of = {row["document_id"]: row["entity"] for row in rows}
             stored = await _chunks_of(tx, entity_of)
-            for entity in sorted(set(entity_of.values())):
-                mine = [document for document in entity_of if entity_of[document] == entity]
-                chunks = [chunk for document in mine for chunk in stored[document]]
-                await _remove_chunks(tx, entity, chunks)
+            for owner in sorted(set(entity_of.values())):
+                mine = [document for document in entity_of if entity_of[document] == owner]
+                gone[owner] = [chunk for document in mine for chunk in stored[document]]
+                await _remove_chunks(tx, owner, gone[owner])
                 await tx.run(QUERIES["delete_documents"], {"documents": mine})
-                await self._drop_orphans(tx, entity, chunks)
-        return list(entity_of)
+                await _drop_orphans(tx, owner, gone[owner])
+        return Deleted(tuple(entity_of), gone)
 
     async def forget(self, entity: str) -> int:
         """Delete a business with all it knows; return how many documents it had."""
+        self._known.discard(entity)
         async with self._database.transaction(entity=entity) as tx:
             counted = await tx.one(QUERIES["count_documents"], {"entity": entity})
             await tx.run(QUERIES["lock_lexical"], {"entity": entity})
@@ -198,7 +298,12 @@ class PostgresDocuments:
             for row in await tx.many(QUERIES["list_spaces"]):
                 slots: Slots = {"embedding": _space(row).table}
                 await tx.run(QUERIES["forget_vectors"], {"entity": entity}, slots)
-            for name in ("forget_chunks", "forget_documents", "forget_entity"):
+            for name in (
+                "forget_refusals",
+                "forget_chunks",
+                "forget_documents",
+                "forget_entity",
+            ):
                 await tx.run(QUERIES[name], {"entity": entity})
         return int(counted["documents"])
 
@@ -224,7 +329,7 @@ class PostgresDocuments:
             if size["indexed"] and arriving >= max(INDEX_FROM, size["vectors"]):
                 await tx.run(QUERIES["drop_space_index"], slots=slots)
 
-    async def index_vectors(self, space: StoredSpace) -> bool:
+    async def index_vectors(self, space: StoredSpace, *, gently: bool = False) -> bool:
         """Build the index of ``space`` if it has grown large enough and lacks one."""
         slots: Slots = {"embedding": space.table, "index": f"{space.table}_nearest"}
         async with self._database.transaction() as tx:
@@ -232,12 +337,13 @@ class PostgresDocuments:
             if size["indexed"] or size["vectors"] < INDEX_FROM:
                 return False
             await tx.run(QUERIES["use_memory_for_index"])
+            if gently:
+                await tx.run(QUERIES["use_one_processor_for_index"])
             await tx.run(QUERIES["create_space_index"], slots=slots)
             await tx.run(QUERIES["analyse_space"], slots=slots)
         return True
 
     async def _save_documents(self, tx: Transaction, changes: Sequence[Change]) -> None:
-        await tx.run(QUERIES["stage_documents"])
         now = self._clock.now()
         async with tx.copy(QUERIES["copy_documents"], _DOCUMENT_TYPES) as copy:
             for change in changes:
@@ -248,31 +354,49 @@ class PostgresDocuments:
                         new.uri, list(new.tags), canonical(new.metadata).decode(),
                         canonical(labels(new.tags, new.metadata)).decode(), change.content_hash,
                         change.attributes_hash, change.version, new.at, now,
+                        new.trust, new.local_only, change.blanks,
                     )
                 )  # fmt: skip
-        written = await tx.run(QUERIES["insert_documents"])
-        written += await tx.run(QUERIES["update_documents"])
+        known = [change.document_id for change in changes if change.version > 1]
+        written = 0
+        if len(known) < len(changes):
+            written += await tx.run(QUERIES["insert_documents"])
+        if known:
+            written += await tx.run(QUERIES["update_documents"])
         if written != len(changes):
             raise WriteCollided(
                 f"{len(changes) - written} of {len(changes)} documents were changed by another "
                 "process in the meantime; nothing was stored, add them again"
             )
-        known = [change.document_id for change in changes if change.version > 1]
         if known:
             await tx.run(QUERIES["drop_labels"], {"documents": known})
         await tx.run(QUERIES["insert_labels"])
 
-    async def _drop_orphans(
-        self, tx: Transaction, entity: str, chunks: Sequence[StoredChunk]
-    ) -> None:
-        if not chunks:
-            return
-        hashes = list({chunk.content_hash for chunk in chunks})
-        for row in await tx.many(QUERIES["list_spaces"]):
+
+async def _drop_orphans(tx: Transaction, entity: str, chunks: Sequence[StoredChunk]) -> None:
+    if not chunks:
+        return
+    gone = {"hashes": list({chunk.content_hash for chunk in chunks}), "entity": entity}
+    for row in await tx.many(QUERIES["list_spaces"]):
+        await tx.run(
+            QUERIES["delete_orphaned_embeddings"],
+            {**gone, "on_machine": row["on_machine"]},
+            {"embedding": _space(row).table, "holders": QUERIES["holders"]},
+        )
+    await tx.run(QUERIES["delete_orphaned_refusals"], gone)
+
+
+async def _drop_private(tx: Transaction, changes: Sequence[Change]) -> None:
+    """Delete the vectors made elsewhere of documents that must not leave this machine any more."""
+    private = [c.document_id for c in changes if c.document.local_only and c.version > 1]
+    if not private:
+        return
+    for row in await tx.many(QUERIES["list_spaces"]):
+        if not row["on_machine"]:
             await tx.run(
-                QUERIES["delete_orphaned_embeddings"],
-                {"hashes": hashes, "entity": entity},
-                {"embedding": _space(row).table},
+                QUERIES["delete_private_embeddings"],
+                {"documents": private, "on_machine": False},
+                {"embedding": _space(row).table, "holders": QUERIES["holders"]},
             )
 
 
@@ -353,7 +477,6 @@ async def _numbered(tx: Transaction, changes: Sequence[Change]) -> list[Added]:
 
 
 async def _add_chunks(tx: Transaction, added: Sequence[Added]) -> None:
-    await tx.run(QUERIES["stage_chunks"])
     async with tx.copy(QUERIES["copy_chunks"], _CHUNK_TYPES) as copy:
         for each in added:
             await copy.write_row(_chunk_row(*each))
@@ -361,15 +484,19 @@ async def _add_chunks(tx: Transaction, added: Sequence[Added]) -> None:
 
 
 async def copy_postings(tx: Transaction, rows: bytes) -> None:
-    """Add ``rows`` (see `posting_rows`) to the lexical index."""
+    """Add ``rows`` (see `posting_rows`) to the lexical index, in any transaction, any time."""
+    await tx.run(QUERIES["stage"])
+    await tx.run(QUERIES["clear_staged_postings"])
+    await _copy_postings(tx, rows)
+
+
+async def _copy_postings(tx: Transaction, rows: bytes) -> None:
     if not rows:
         return
-    await tx.run(QUERIES["stage_postings"])
     async with tx.copy(QUERIES["copy_postings"]) as copy:
         for part in (BEGIN, rows, END):
             await copy.write(part)
     await tx.run(QUERIES["insert_postings"])
-    await tx.run(QUERIES["clear_staged_postings"])
 
 
 def _inverted(added: Sequence[Added]) -> bytes:
@@ -396,7 +523,6 @@ async def _add_vectors(
     by_entity: defaultdict[str, list[bytes]] = defaultdict(list)
     for digest, entity in vectors:
         by_entity[entity].append(digest)
-    await tx.run(QUERIES["stage_embeddings"])
     async with tx.copy(QUERIES["copy_embeddings"]) as copy:
         await copy.write(BEGIN)
         for entity, digests in by_entity.items():
@@ -413,7 +539,14 @@ def _space(row: Mapping[str, Any]) -> StoredSpace:
         model=row["model"],
         dimensions=row["dimensions"],
     )
-    return StoredSpace(SpaceId(row["space_id"]), space, row["active"])
+    return StoredSpace(
+        SpaceId(row["space_id"]),
+        space,
+        tier=row["tier"],
+        state=row["state"],
+        on_machine=row["on_machine"],
+        waiting=row["waiting"],
+    )
 
 
 def _same(stored: StoredSpace, wanted: EmbeddingSpace) -> StoredSpace:

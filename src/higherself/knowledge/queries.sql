@@ -6,6 +6,7 @@ ON CONFLICT (slug) DO NOTHING;
 -- name: list_entities :many
 SELECT entity.slug, entity.name, count(document.document_id) AS documents
 FROM entity LEFT JOIN document ON document.entity = entity.slug
+WHERE %(entity)s::text IS NULL OR entity.slug = %(entity)s
 GROUP BY entity.slug ORDER BY entity.slug;
 
 -- name: forget_entity :none
@@ -53,33 +54,28 @@ WHERE (content_hash, entity) IN (
     SELECT * FROM unnest(%(hashes)s::bytea[], %(entities)s::text[])
 );
 
--- name: stage_documents :none
+-- name: stage :none
 -- Tables of the session to COPY into: COPY cannot write to tables under row-level security.
-CREATE TEMPORARY TABLE IF NOT EXISTS staged_document_2 (
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_document_3 (
     document_id uuid, entity text, source text, external_id text, title text, uri text,
     tags text[], metadata text, labels text, content_hash bytea, attributes_hash bytea,
-    version integer, changed_at timestamptz, now timestamptz
+    version integer, changed_at timestamptz, now timestamptz, trust text, local_only boolean,
+    blanks text
 ) ON COMMIT DELETE ROWS;
-
--- name: stage_chunks :none
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_chunk_1 (
     chunk_id bigint, document_id uuid, entity text, ordinal integer, headings text[],
     span_start integer, span_end integer, tokens integer, text text, content_hash bytea
 ) ON COMMIT DELETE ROWS;
-
--- name: stage_postings :none
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_posting_1 (
     term text, entity text, first_chunk_id bigint, last_chunk_id bigint, chunks integer,
     length bigint, postings bigint[]
 ) ON COMMIT DELETE ROWS;
-
--- name: stage_embeddings :none
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_embedding_1 (
     content_hash bytea, entity text, embedding halfvec
 ) ON COMMIT DELETE ROWS;
 
 -- name: copy_documents :none
-COPY staged_document_2 FROM STDIN (FORMAT binary);
+COPY staged_document_3 FROM STDIN (FORMAT binary);
 
 -- name: copy_chunks :none
 COPY staged_chunk_1 FROM STDIN (FORMAT binary);
@@ -94,12 +90,12 @@ COPY staged_embedding_1 FROM STDIN (FORMAT binary);
 -- A name that another process has just taken inserts nothing, so the count tells of the collision.
 INSERT INTO document (
     document_id, entity, source, external_id, title, uri, tags, metadata, content_hash,
-    attributes_hash, version, changed_at, added_at, updated_at
+    attributes_hash, version, changed_at, added_at, updated_at, trust, local_only, blanks
 )
 SELECT
     document_id, entity, source, external_id, title, uri, tags, metadata::jsonb, content_hash,
-    attributes_hash, version, changed_at, now, now
-FROM staged_document_2 WHERE version = 1
+    attributes_hash, version, changed_at, now, now, trust, local_only, coalesce(blanks, '')
+FROM staged_document_3 WHERE version = 1
 ON CONFLICT (source, entity, external_id) DO NOTHING;
 
 -- name: update_documents :none
@@ -107,8 +103,10 @@ ON CONFLICT (source, entity, external_id) DO NOTHING;
 UPDATE document SET
     title = staged.title, uri = staged.uri, tags = staged.tags, metadata = staged.metadata::jsonb,
     content_hash = staged.content_hash, attributes_hash = staged.attributes_hash,
-    version = staged.version, changed_at = staged.changed_at, updated_at = staged.now
-FROM staged_document_2 AS staged
+    version = staged.version, changed_at = staged.changed_at, updated_at = staged.now,
+    trust = staged.trust, local_only = staged.local_only,
+    blanks = coalesce(staged.blanks, document.blanks)
+FROM staged_document_3 AS staged
 WHERE document.document_id = staged.document_id
     AND document.version = staged.version - 1 AND staged.version > 1;
 
@@ -117,7 +115,7 @@ DELETE FROM document_label WHERE document_id = ANY(%(documents)s::uuid[]);
 
 -- name: insert_labels :none
 INSERT INTO document_label (label, entity, document_id)
-SELECT jsonb_array_elements_text(labels::jsonb), entity, document_id FROM staged_document_2;
+SELECT jsonb_array_elements_text(labels::jsonb), entity, document_id FROM staged_document_3;
 
 -- name: move_chunks :none
 -- Chunks that stay may stand elsewhere now. Their places are checked when the transaction ends.
@@ -153,18 +151,67 @@ SELECT content_hash, entity, embedding FROM staged_embedding_1
 ON CONFLICT (content_hash, entity) DO NOTHING;
 
 -- name: delete_orphaned_embeddings :none
--- Vectors of contents that no chunk has any more.
+-- Vectors of contents that nothing in this space stands for any more.
 DELETE FROM {embedding} AS embedding
 WHERE embedding.content_hash = ANY(%(hashes)s::bytea[]) AND embedding.entity = %(entity)s
+    AND NOT EXISTS ({holders});
+
+-- name: holders :one
+-- For the slot of that name: the chunks whose content a vector is, if the space may have it.
+SELECT FROM chunk JOIN document USING (document_id)
+WHERE chunk.content_hash = embedding.content_hash AND chunk.entity = embedding.entity
+    AND (%(on_machine)s::boolean OR NOT document.local_only);
+
+-- name: delete_private_embeddings :none
+-- Vectors made elsewhere of what has now become private.
+DELETE FROM {embedding} AS embedding
+USING (
+    SELECT content_hash, entity FROM chunk WHERE document_id = ANY(%(documents)s::uuid[])
+) AS private
+WHERE embedding.content_hash = private.content_hash AND embedding.entity = private.entity
+    AND NOT EXISTS ({holders});
+
+-- name: delete_orphaned_refusals :none
+DELETE FROM embedding_refusal AS refusal
+WHERE refusal.content_hash = ANY(%(hashes)s::bytea[]) AND refusal.entity = %(entity)s
     AND NOT EXISTS (
         SELECT FROM chunk
-        WHERE chunk.content_hash = embedding.content_hash AND chunk.entity = embedding.entity
+        WHERE chunk.content_hash = refusal.content_hash AND chunk.entity = refusal.entity
     );
+
+-- name: forget_refusals :none
+DELETE FROM embedding_refusal WHERE entity = %(entity)s;
+
+-- name: insert_refusals :none
+INSERT INTO embedding_refusal (space_id, content_hash, entity, reason, refused_at)
+SELECT %(space_id)s, hash, entity, reason, %(now)s
+FROM unnest(%(hashes)s::bytea[], %(entities)s::text[], %(reasons)s::text[])
+    AS refused (hash, entity, reason)
+ON CONFLICT (space_id, content_hash, entity) DO UPDATE SET
+    reason = excluded.reason, refused_at = excluded.refused_at;
+
+-- name: list_refusals :many
+SELECT entity, reason, count(*) AS texts FROM embedding_refusal
+WHERE space_id = %(space_id)s GROUP BY entity, reason ORDER BY texts DESC, reason LIMIT 20;
+
+-- name: mark_waiting :none
+-- The last statement of a transaction that leaves texts without a vector: see lock_space.
+UPDATE embedding_space SET waiting = true WHERE space_id = ANY(%(space_ids)s::smallint[]);
+
+-- name: lock_space :maybe
+-- Before asking whether nothing waits: whoever leaves something waiting holds this lock until it
+-- can be seen.
+SELECT space_id FROM embedding_space WHERE space_id = %(space_id)s FOR UPDATE;
+
+-- name: settle_space :none
+-- Nothing waits any more, if that is so.
+UPDATE embedding_space SET waiting = false
+WHERE space_id = %(space_id)s AND NOT EXISTS ({uncovered});
 
 -- name: lock_documents :many
 -- In one order for everybody, so that two who delete the same documents wait and do not deadlock.
 SELECT document_id, entity FROM document
-WHERE document_id = ANY(%(documents)s::uuid[])
+WHERE document_id = ANY(%(documents)s::uuid[]) AND (%(entity)s::text IS NULL OR entity = %(entity)s)
 ORDER BY document_id
 FOR UPDATE;
 
@@ -180,6 +227,9 @@ SELECT term, entity, first_chunk_id, last_chunk_id, chunks, length, postings FRO
 -- name: clear_staged_postings :none
 -- A transaction may stage more than once.
 TRUNCATE staged_posting_1;
+
+-- name: clear_staged_embeddings :none
+TRUNCATE staged_embedding_1;
 
 -- name: lock_lexical :one
 -- Those who rewrite runs (removing, merging) take turns; those who only add do not wait.
@@ -237,11 +287,35 @@ FROM gone, unnest(postings) AS p
 GROUP BY term;
 
 -- name: add_space :one
--- The same name gives the same space, whoever adds it first.
-INSERT INTO embedding_space (name, provider, model, dimensions, active, created_at)
-VALUES (%(name)s, %(provider)s, %(model)s, %(dimensions)s, true, %(now)s)
-ON CONFLICT (name) DO UPDATE SET name = excluded.name
-RETURNING space_id, name, provider, model, dimensions, active, xmax = 0 AS made;
+-- The same name gives the same space, whoever adds it first. Whatever is stored already waits.
+INSERT INTO embedding_space (
+    name, provider, model, dimensions, tier, state, on_machine, waiting, created_at
+)
+VALUES (
+    %(name)s, %(provider)s, %(model)s, %(dimensions)s, %(tier)s, %(state)s, %(on_machine)s,
+    %(tier)s::text IS NOT NULL AND EXISTS (SELECT FROM chunk), %(now)s
+)
+ON CONFLICT (name) DO UPDATE SET tier = coalesce(embedding_space.tier, excluded.tier)
+RETURNING space_id, name, provider, model, dimensions, tier, state, on_machine, waiting,
+    xmax = 0 AS made;
+
+-- name: adopt_space :none
+-- A space that an earlier release, or a caller with vectors, made for what is a tier now.
+UPDATE embedding_space SET
+    tier = %(tier)s, on_machine = %(on_machine)s, waiting = EXISTS (SELECT FROM chunk)
+WHERE space_id = %(space_id)s AND tier IS NULL;
+
+-- name: set_space_state :none
+UPDATE embedding_space SET state = %(state)s WHERE space_id = %(space_id)s;
+
+-- name: replace_active_space :none
+-- In the same transaction as the successor becomes active: searches see the one or the other.
+UPDATE embedding_space SET state = 'filling'
+WHERE tier = %(tier)s AND state = 'active' AND space_id <> %(space_id)s;
+
+-- name: expect_everything :none
+-- A retired space has missed what came since.
+UPDATE embedding_space SET waiting = EXISTS (SELECT FROM chunk) WHERE space_id = %(space_id)s;
 
 -- name: create_space_table :none
 CREATE TABLE IF NOT EXISTS {embedding} (
@@ -279,14 +353,41 @@ DROP TABLE IF EXISTS {embedding};
 DELETE FROM embedding_space WHERE space_id = %(space_id)s;
 
 -- name: list_spaces :many
-SELECT space_id, name, provider, model, dimensions, active FROM embedding_space ORDER BY space_id;
+SELECT space_id, name, provider, model, dimensions, tier, state, on_machine, waiting
+FROM embedding_space ORDER BY space_id;
+
+-- name: find_left_out :one
+-- Whether anything must not leave this machine (served by document_local_only), and which spaces
+-- some text was refused for.
+SELECT
+    EXISTS (SELECT FROM document WHERE local_only) AS private,
+    ARRAY(SELECT DISTINCT space_id FROM embedding_refusal) AS refusing;
+
+-- name: lacking :many
+-- Which of these chunks have no vector in a space.
+SELECT chunk_id FROM chunk
+WHERE chunk_id = ANY(%(chunk_ids)s::bigint[]) AND NOT EXISTS (
+    SELECT FROM {embedding} AS embedding
+    WHERE embedding.content_hash = chunk.content_hash AND embedding.entity = chunk.entity
+);
 
 -- name: count_space :one
--- Served by scans: for people who look, not for every search.
+-- Served by scans: for people who look, and for searches while something waits, not for every one.
 SELECT
     (SELECT count(*) FROM {embedding}) AS vectors,
-    (SELECT count(*) FROM chunk) AS chunks,
-    (SELECT count(*) FROM chunk JOIN {embedding} USING (content_hash, entity)) AS covered;
+    count(*) AS chunks,
+    count(*) FILTER (WHERE embedding.content_hash IS NOT NULL) AS covered,
+    count(*) FILTER (WHERE NOT %(on_machine)s::boolean AND document.local_only) AS private,
+    count(*) FILTER (
+        WHERE embedding.content_hash IS NULL AND refusal.content_hash IS NOT NULL
+    ) AS refused
+FROM chunk
+JOIN document USING (document_id)
+LEFT JOIN {embedding} AS embedding
+    ON embedding.content_hash = chunk.content_hash AND embedding.entity = chunk.entity
+LEFT JOIN embedding_refusal AS refusal
+    ON refusal.space_id = %(space_id)s AND refusal.content_hash = chunk.content_hash
+        AND refusal.entity = chunk.entity;
 
 -- name: measure_space :one
 -- How many vectors a space holds, about: the planner's estimate, or the truth while it is small;
@@ -305,6 +406,9 @@ FROM pg_class WHERE oid = %(table)s::regclass;
 -- For this transaction: a graph that fits in memory is built many times faster.
 SELECT set_config('maintenance_work_mem', '512MB', true),
     set_config('max_parallel_maintenance_workers', '2', true);
+
+-- name: use_one_processor_for_index :none
+SET LOCAL max_parallel_maintenance_workers = 0;
 
 -- name: analyse_space :none
 ANALYZE {embedding};
@@ -511,7 +615,8 @@ SELECT near.chunk_id, near.score FROM ({near}) AS near ORDER BY near.score DESC,
 SELECT
     near.chunk_id, near.score, near.ordinal, near.headings, near.text, described.*
 FROM ({near}) AS near CROSS JOIN LATERAL (
-    SELECT document_id, entity, source, external_id, title, uri, tags, metadata, changed_at
+    SELECT document_id, entity, source, external_id, title, uri, tags, metadata, changed_at,
+        trust, local_only
     FROM document WHERE document.document_id = near.document_id
     OFFSET 0
 ) AS described
@@ -554,7 +659,7 @@ SELECT counted.allowed, described.* FROM counted LEFT JOIN (
     SELECT
         near.chunk_id, near.score, chunk.ordinal, chunk.headings, chunk.text, document.document_id,
         document.entity, document.source, document.external_id, document.title, document.uri,
-        document.tags, document.metadata, document.changed_at
+        document.tags, document.metadata, document.changed_at, document.trust, document.local_only
     FROM near JOIN chunk USING (chunk_id) JOIN document USING (document_id)
 ) AS described ON true
 ORDER BY described.score DESC, described.chunk_id;
@@ -564,7 +669,7 @@ ORDER BY described.score DESC, described.chunk_id;
 SELECT
     chunk.chunk_id, chunk.ordinal, chunk.headings, chunk.text, document.document_id,
     document.entity, document.source, document.external_id, document.title, document.uri,
-    document.tags, document.metadata, document.changed_at
+    document.tags, document.metadata, document.changed_at, document.trust, document.local_only
 FROM chunk JOIN document USING (document_id)
 WHERE chunk.chunk_id = ANY(%(chunk_ids)s::bigint[]);
 
@@ -581,8 +686,14 @@ ORDER BY hit.chunk_id, near.ordinal;
 -- name: show_document :maybe
 SELECT
     document_id, entity, source, external_id, title, uri, tags, metadata, version, changed_at,
-    added_at, updated_at
-FROM document WHERE document_id = %(document)s;
+    added_at, updated_at, trust, local_only
+FROM document
+WHERE document_id = %(document)s AND (%(entity)s::text IS NULL OR entity = %(entity)s);
+
+-- name: find_existing :many
+-- Which of these documents there are.
+SELECT document_id FROM document
+WHERE document_id = ANY(%(documents)s::uuid[]) AND (%(entity)s::text IS NULL OR entity = %(entity)s);
 
 -- name: find_documents_named :many
 -- Documents whose name at their source is this: for people, who have no identifier at hand.
@@ -592,13 +703,25 @@ ORDER BY document_id LIMIT 10;
 
 -- name: list_documents :many
 -- A page of documents, newest first. Keyset: start after the last one seen.
-SELECT document_id, entity, source, external_id, title, uri, tags, version, changed_at, updated_at
+SELECT document_id, entity, source, external_id, title, uri, tags, version, changed_at, updated_at,
+    trust, local_only
 FROM document
 WHERE (%(entity)s::text IS NULL OR entity = %(entity)s)
     AND (%(source)s::text IS NULL OR source = %(source)s)
     AND (%(after)s::uuid IS NULL OR document_id < %(after)s)
 ORDER BY document_id DESC
 LIMIT %(limit)s;
+
+-- name: read_documents :many
+-- Documents with their chunks, in order: for whoever wants the whole texts.
+SELECT
+    document_id, document.entity, document.source, document.external_id, document.title,
+    document.uri, document.tags, document.metadata, document.version, document.changed_at,
+    document.added_at, document.updated_at, document.trust, document.local_only, document.blanks,
+    chunk.span_start, chunk.span_end, chunk.text
+FROM document LEFT JOIN chunk USING (document_id)
+WHERE %(entity)s::text IS NULL OR document.entity = %(entity)s
+ORDER BY document_id DESC, chunk.ordinal;
 
 -- name: list_names :many
 -- The names of all documents of a source: to see which are gone there.
@@ -610,82 +733,78 @@ SELECT chunk_id, ordinal, headings, span_start, span_end, tokens, text FROM chun
 WHERE document_id = %(document)s ORDER BY ordinal;
 
 -- name: count_knowledge :one
+-- The bytes are those of the database; of one business, those of its texts.
 SELECT
-    (SELECT count(*) FROM document) AS documents,
-    (SELECT count(*) FROM chunk) AS chunks,
-    (SELECT coalesce(sum(tokens), 0) FROM chunk) AS tokens,
-    (SELECT count(DISTINCT term) FROM lexical_posting) AS terms,
-    pg_database_size(current_database()) AS bytes;
+    (
+        SELECT count(*) FROM document WHERE %(entity)s::text IS NULL OR entity = %(entity)s
+    ) AS documents,
+    count(*) AS chunks,
+    coalesce(sum(tokens), 0) AS tokens,
+    (
+        SELECT count(DISTINCT term) FROM lexical_posting
+        WHERE %(entity)s::text IS NULL OR entity = %(entity)s
+    ) AS terms,
+    CASE
+        WHEN %(entity)s::text IS NULL THEN pg_database_size(current_database())
+        ELSE coalesce(sum(octet_length(text)), 0)
+    END AS bytes
+FROM chunk
+WHERE %(entity)s::text IS NULL OR entity = %(entity)s;
 
 -- name: count_by_source :many
 SELECT entity, source, count(*) AS documents FROM document
+WHERE %(entity)s::text IS NULL OR entity = %(entity)s
 GROUP BY entity, source ORDER BY entity, source;
 
+-- name: uncovered :one
+-- For the slot of that name: the chunks that a space should have a vector of, and has not.
+SELECT FROM chunk JOIN document USING (document_id)
+WHERE NOT EXISTS (
+        SELECT FROM {embedding} AS embedding
+        WHERE embedding.content_hash = chunk.content_hash AND embedding.entity = chunk.entity
+    )
+    AND NOT EXISTS (
+        SELECT FROM embedding_refusal AS refusal
+        WHERE refusal.space_id = %(space_id)s AND refusal.content_hash = chunk.content_hash
+            AND refusal.entity = chunk.entity
+    )
+    AND (%(on_machine)s::boolean OR NOT document.local_only);
+
 -- name: find_uncovered :many
--- Chunks that lack a vector in a space; one per content.
+-- Contents that lack a vector in a space, in the order of their hashes, after a given one.
 SELECT DISTINCT ON (chunk.content_hash, chunk.entity)
     chunk.content_hash, chunk.entity, chunk.text, chunk.headings, document.title
 FROM chunk JOIN document USING (document_id)
-LEFT JOIN {embedding} AS embedding
-    ON embedding.content_hash = chunk.content_hash AND embedding.entity = chunk.entity
-WHERE embedding.content_hash IS NULL
+WHERE (chunk.content_hash, chunk.entity) > (%(after_hash)s::bytea, %(after_entity)s::text)
+    AND NOT EXISTS (
+        SELECT FROM {embedding} AS embedding
+        WHERE embedding.content_hash = chunk.content_hash AND embedding.entity = chunk.entity
+    )
+    AND NOT EXISTS (
+        SELECT FROM embedding_refusal AS refusal
+        WHERE refusal.space_id = %(space_id)s AND refusal.content_hash = chunk.content_hash
+            AND refusal.entity = chunk.entity
+    )
+    AND (%(on_machine)s::boolean OR NOT document.local_only)
 ORDER BY chunk.content_hash, chunk.entity
 LIMIT %(limit)s;
 
+-- name: sample_chunks :many
+SELECT chunk.chunk_id, chunk.text FROM chunk JOIN document USING (document_id)
+WHERE %(on_machine)s::boolean OR NOT document.local_only
+ORDER BY random() LIMIT %(limit)s;
+
 -- name: count_uncovered :one
-SELECT count(*) AS chunks FROM chunk
-LEFT JOIN {embedding} AS embedding
-    ON embedding.content_hash = chunk.content_hash AND embedding.entity = chunk.entity
-WHERE embedding.content_hash IS NULL;
+SELECT count(*) AS chunks FROM ({uncovered}) AS uncovered;
 
 -- name: count_orphans :one
-SELECT count(*) AS vectors FROM {embedding} AS embedding
-WHERE NOT EXISTS (
-    SELECT FROM chunk
-    WHERE chunk.content_hash = embedding.content_hash AND chunk.entity = embedding.entity
-);
+SELECT count(*) AS vectors FROM {embedding} AS embedding WHERE NOT EXISTS ({holders});
 
 -- name: delete_all_orphans :none
-DELETE FROM {embedding} AS embedding
-WHERE NOT EXISTS (
-    SELECT FROM chunk
-    WHERE chunk.content_hash = embedding.content_hash AND chunk.entity = embedding.entity
-);
-
--- name: compare_lexical :many
--- Entities whose lexical index counts other chunks than there are.
-SELECT entity, coalesce(stored.chunks, 0) AS chunks, coalesce(indexed.chunks, 0) AS indexed
-FROM (SELECT entity, count(*) AS chunks FROM chunk GROUP BY entity) AS stored
-FULL JOIN (
-    SELECT entity, sum(chunks) AS chunks FROM lexical_posting WHERE term = '' GROUP BY entity
-) AS indexed USING (entity)
-WHERE coalesce(stored.chunks, 0) <> coalesce(indexed.chunks, 0)
-ORDER BY entity;
+DELETE FROM {embedding} AS embedding WHERE NOT EXISTS ({holders});
 
 -- name: clear_lexical :none
 DELETE FROM lexical_posting WHERE entity = %(entity)s;
-
--- name: read_texts :many
--- Chunks of one business after a given one, to index them again.
-SELECT chunk.chunk_id, document.title, chunk.headings, chunk.text
-FROM chunk JOIN document USING (document_id)
-WHERE chunk.entity = %(entity)s AND chunk.chunk_id > %(after)s
-ORDER BY chunk.chunk_id LIMIT %(limit)s;
-
--- name: find_broken_documents :many
--- Documents whose chunks do not follow one another.
-SELECT DISTINCT document_id FROM (
-    SELECT
-        document_id, ordinal, span_start,
-        row_number() OVER place - 1 AS expected,
-        lag(span_end) OVER place AS before
-    FROM chunk
-    WINDOW place AS (PARTITION BY document_id ORDER BY ordinal)
-) AS places
-WHERE ordinal <> expected OR span_start > coalesce(before, span_start)
-UNION
-SELECT document_id FROM document
-WHERE NOT EXISTS (SELECT FROM chunk WHERE chunk.document_id = document.document_id);
 
 -- name: list_sources :many
 -- The sources a business has documents from. Goes from each source to the next on document_name,
@@ -714,7 +833,7 @@ FROM unnest(%(external_ids)s::text[]) AS wanted (external_id)
 CROSS JOIN LATERAL (
     SELECT
         document_id, entity, source, external_id, title, uri, tags, metadata, version, changed_at,
-        added_at, updated_at
+        added_at, updated_at, trust, local_only, blanks
     FROM document
     WHERE entity = %(entity)s AND source = %(source)s AND external_id = wanted.external_id
     OFFSET 0
@@ -726,4 +845,5 @@ ORDER BY document.document_id, chunk.ordinal;
 -- The vectors of these chunks in one space.
 SELECT chunk.chunk_id, embedding.embedding
 FROM chunk JOIN {embedding} AS embedding USING (content_hash, entity)
-WHERE chunk.chunk_id = ANY(%(chunk_ids)s::bigint[]);
+WHERE chunk.chunk_id = ANY(%(chunk_ids)s::bigint[])
+    AND (%(entity)s::text IS NULL OR chunk.entity = %(entity)s);

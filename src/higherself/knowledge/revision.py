@@ -5,16 +5,20 @@ beside the stored chunks: a chunk whose text is still there stays (with its numb
 and its postings), the rest goes or comes.
 """
 
+import math
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import get_args
 
 from higherself.kernel.errors import Rejected
-from higherself.kernel.jsonvalue import canonical, check_json, content_hash
+from higherself.kernel.jsonvalue import JsonValue, canonical, check_json, content_hash
 from higherself.knowledge.chunking import split
 from higherself.knowledge.errors import DocumentRejected
-from higherself.knowledge.model import NewDocument, Passage, StoredChunk
+from higherself.knowledge.model import NewDocument, Passage, StoredChunk, Trust
 
 CHUNKER = "2"
 """Part of every document's hash: raise it when splitting changes, and documents are split anew."""
@@ -22,8 +26,9 @@ CHUNKER = "2"
 CONTEXT_TOKENS = 48
 """Tokens of the model's window kept for the title and the headings above a passage."""
 
-LARGEST_PASSAGE = 512
-"""A model with a longer window still gets passages that a person would read as one."""
+LARGEST_PASSAGE = 256
+"""Tokens. A model with a longer window gets no longer passages: so the model on this machine, whose
+window this is, can embed whatever was split for another."""
 
 _ENTITY = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _LONGEST_NAME = 1_000
@@ -46,6 +51,15 @@ class Revision:
     kept: tuple[tuple[StoredChunk, Piece], ...]
     added: tuple[Piece, ...]
     removed: tuple[StoredChunk, ...]
+
+    def blanks(self, text: str) -> str:
+        """Return what of the new ``text`` is in no chunk, in order: whitespace, mostly none."""
+        passages = [piece.passage for piece in (*(piece for _, piece in self.kept), *self.added)]
+        found, end = [], 0
+        for passage in sorted(passages, key=lambda passage: passage.ordinal):
+            found.append(text[end : passage.start])
+            end = max(end, passage.end)
+        return "".join([*found, text[end:]])
 
 
 def checked_entity(slug: str) -> str:
@@ -92,6 +106,13 @@ def checked(document: NewDocument) -> NewDocument:
         raise DocumentRejected(name, "text is empty")
     _check_text(name, "title", document.title)
     _check_text(name, "uri", document.uri or "")
+    if document.trust not in get_args(Trust):
+        known = ", ".join(get_args(Trust))
+        raise DocumentRejected(name, f"trust is {document.trust!r}; it must be one of {known}")
+    if document.at is not None and _instant(document.at) is None:
+        raise DocumentRejected(
+            name, f"at is {document.at.isoformat()}, which is no instant: give it a time zone"
+        )
     try:
         check_json({"text": document.text, "tags": document.tags, "metadata": document.metadata})
     except Rejected as error:
@@ -115,8 +136,46 @@ def hash_of_content(document: NewDocument, *, whole: bool) -> bytes:
 
 def hash_of_attributes(document: NewDocument) -> bytes:
     """Return the hash of the rest of a document."""
-    at = document.at.isoformat() if document.at else None
-    return content_hash(canonical((document.uri, document.tags, document.metadata, at)))
+    at = _instant(document.at)
+    attributes = canonical((document.uri, document.tags, as_stored(document.metadata), at))
+    if not document.local_only and document.trust == "own":
+        return content_hash(attributes)  # as it was before there were these two
+    return content_hash(attributes, document.trust, "local" if document.local_only else "")
+
+
+def _instant(at: datetime | None) -> str | None:
+    """Return ``at`` in UTC: the same instant, wherever the clock stood; None if it is none."""
+    try:
+        return at.astimezone(UTC).isoformat() if at is not None and at.tzinfo is not None else None
+    except OverflowError:
+        return None
+
+
+def as_stored(value: JsonValue) -> JsonValue:
+    """Return ``value`` as it comes back from PostgreSQL, which knows no exponents and no -0.
+
+    >>> as_stored({"n": [1e20, -0.0, 0.1]})
+    {'n': [100000000000000000000, 0.0, 0.1]}
+    """
+    match value:
+        case float() if math.isfinite(value):
+            return int(Decimal(repr(value))) if abs(value) >= 1e16 else value or 0.0
+        case Mapping():
+            return dict(zip(value, map(as_stored, value.values()), strict=True))
+        case list() | tuple():
+            return list(map(as_stored, value))
+        case _:
+            return value
+
+
+def put_together(chunks: Iterable[tuple[int, int, str]], blanks: str) -> str:
+    """Return the text that was split into ``chunks``, given by start, end and text, in order."""
+    parts, end, used = [], 0, 0
+    for start, stop, text in chunks:
+        gap = max(0, start - end)
+        parts += [blanks[used : used + gap], text[max(0, end - start) :]]
+        end, used = max(end, stop), used + gap
+    return "".join([*parts, blanks[used:]])
 
 
 def pieces(

@@ -3,19 +3,20 @@
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from higherself.kernel import telemetry
 from higherself.kernel.clock import Clock
-from higherself.kernel.errors import Unavailable
 from higherself.kernel.ids import ChunkId
 from higherself.kernel.jsonvalue import NotJson, check_json
 from higherself.knowledge.analysis import analyse, phrases, query_terms
 from higherself.knowledge.errors import QueryRejected
 from higherself.knowledge.fusion import score_fusion
 from higherself.knowledge.lexical import lexical_plan
+from higherself.knowledge.meaning import Meaning, View, meaning_in
 from higherself.knowledge.model import (
     Answer,
     Candidate,
@@ -24,15 +25,14 @@ from higherself.knowledge.model import (
     FoundDocument,
     Hit,
     Mode,
-    StoredSpace,
     Why,
 )
 from higherself.knowledge.ports import (
     Descriptions,
-    EmbeddingProvider,
     SearchIndex,
     SearchReader,
 )
+from higherself.knowledge.reranking import CANDIDATES, GuardedReranker, Reordered, reordered
 
 VECTOR_WEIGHT, LEXICAL_WEIGHT = 0.65, 0.35
 """Of the fused score. With any of five collections held out, the other four choose 0.65, and from
@@ -57,28 +57,12 @@ _Words = Callable[..., Awaitable[list[Candidate]]]
 """`SearchReader.score_terms` for the words of the query."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    """The vector of the query, in its space, to be asked what is near."""
-
-    reader: SearchReader
-    space: StoredSpace
-    vector: NDArray[np.float32]
-
-    async def __call__(
-        self, *, among: Sequence[ChunkId] | None, limit: int, described: bool = False
-    ) -> tuple[list[Candidate], Descriptions]:
-        return await self.reader.nearest(
-            self.space, self.vector, among=among, limit=limit, described=described
-        )
-
-    async def few(self, *, few: int, limit: int) -> tuple[list[Candidate], Descriptions] | None:
-        return await self.reader.nearest_few(self.space, self.vector, few=few, limit=limit)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A search, checked. ``vector`` stands for the text's embedding, if the caller has one."""
+    """A search, checked. ``vector`` stands for the text's embedding, if the caller has one.
+
+    ``rerank`` has a reranker put the hits in order.
+    """
 
     text: str
     filter: Filter
@@ -86,25 +70,36 @@ class Request:
     mode: Mode = "hybrid"
     neighbours: int = 0
     vector: NDArray[np.float32] | None = None
+    rerank: bool = False
+
+    @property
+    def candidates(self) -> int:
+        """How many hits are looked for: those that are wanted, and what a reranker chooses from."""
+        return max(self.limit, CANDIDATES) if self.rerank else self.limit
+
+
+class Views(Protocol):
+    """Decides in which spaces a question is asked."""
+
+    async def of(self, request: Request) -> View:
+        """Return the question in the spaces it is to be asked in.
+
+        Raises
+            Unavailable: only meaning was to be searched, and nobody can make the vector.
+        """
+        ...
 
 
 class Search:
     """Answers questions from the index. One instance serves any number of callers."""
 
     def __init__(
-        self,
-        index: SearchIndex,
-        clock: Clock,
-        *,
-        provider: EmbeddingProvider | None,
-        space: StoredSpace | None,
-        unavailable: str | None = None,
+        self, index: SearchIndex, clock: Clock, views: Views, reranker: GuardedReranker
     ) -> None:
         self._index = index
         self._clock = clock
-        self._provider = provider
-        self._space = space
-        self._unavailable = unavailable
+        self._views = views
+        self._reranker = reranker
 
     async def answer(self, request: Request) -> Answer:
         """Return the best passages for ``request``.
@@ -116,48 +111,29 @@ class Search:
         started = self._clock.monotonic()
         request = checked(request)
         with telemetry.timed("knowledge.search.answered", mode=request.mode):
-            vector, reason = await self._vector(request)
+            view = await self._views.of(request)
             async with self._index.reading(request.filter, depth=_depth(request)) as reader:
-                meaning = None
-                if vector is not None and self._space is not None:
-                    meaning = _Meaning(reader, self._space, vector)
+                meaning = meaning_in(reader, view.questions)
                 hits = await _hits(reader, request, await _found(reader, meaning, request))
+            order = Reordered(hits)
+            if request.rerank:
+                order = await reordered(self._reranker, request.text, hits)
+        reason = "; ".join(filter(None, (view.reason, order.reason))) or None
         if not hits and reason is None and request.mode == "lexical":
             reason = _why_no_words(request.text)
+        degraded = view.degraded or order.reason is not None
+        if degraded:
+            telemetry.count("knowledge.search.degraded")
         return Answer(
             query=request.text,
             mode=request.mode,
-            degraded=request.mode == "hybrid" and vector is None,
+            degraded=degraded,
             reason=reason,
-            spaces=(self._space.space.name,) if vector is not None and self._space else (),
-            hits=tuple(hits),
+            spaces=tuple(question.space.name for question in view.questions),
+            hits=tuple(order.hits[: request.limit]),
             milliseconds=round((self._clock.monotonic() - started) * 1000, 3),
+            reranker=order.reranker,
         )
-
-    async def _vector(self, request: Request) -> tuple[NDArray[np.float32] | None, str | None]:
-        """Return the query's vector, or None and why a search by words has to do."""
-        if request.mode == "lexical":
-            return None, None
-        if self._space is None or (self._provider is None and request.vector is None):
-            reason = self._unavailable or "no embedding provider is configured"
-        elif request.vector is not None:
-            return request.vector, None
-        else:
-            assert self._provider is not None  # noqa: S101  told apart above
-            try:
-                return await self._embedded(request.text, self._provider), None
-            except Unavailable as error:
-                reason = str(error)
-        if request.mode == "vector":
-            raise Unavailable(f"cannot search by meaning: {reason}; try `--mode lexical`")
-        return None, f"searched by words alone: {reason}"
-
-    async def _embedded(self, text: str, provider: EmbeddingProvider) -> NDArray[np.float32]:
-        """Return the vector of ``text``; of a text beyond the model's window, of what fits."""
-        while provider.count_tokens([text])[0] > provider.window:
-            text = text[: len(text) * 9 // 10]
-        (vector,) = await provider.embed([text], purpose="query")
-        return np.asarray(vector, dtype=np.float32)
 
 
 async def _is_narrow(reader: SearchReader, filter: Filter) -> bool:
@@ -183,6 +159,7 @@ class _Found:
     near: Sequence[Candidate]
     fused: Mapping[ChunkId, float]
     described: Descriptions
+    cosines: Mapping[ChunkId, float]
 
 
 async def _by_words(reader: SearchReader, text: str) -> _Words | None:
@@ -195,39 +172,39 @@ async def _by_words(reader: SearchReader, text: str) -> _Words | None:
     return None if plan is None else partial(reader.score_terms, plan)
 
 
-async def _found(reader: SearchReader, meaning: _Meaning | None, request: Request) -> _Found:
+async def _found(reader: SearchReader, meaning: Meaning | None, request: Request) -> _Found:
     if request.mode == "vector" and meaning is not None:
         near, described = await _nearest(reader, meaning, request)
-        return _Found([], near, _scores(near), described)
+        return _Found([], near, _scores(near), described, meaning.cosines)
     among = await _among(reader, request.filter)
     words = await _by_words(reader, request.text)
     depth = _depth(request)
     if meaning is None:
         lexical = [] if words is None else await words(among=among, limit=depth)
-        return _Found(lexical, [], _scores(lexical), {})
+        return _Found(lexical, [], _scores(lexical), {}, {})
     lexical = [] if words is None else await words(among=among, limit=max(SCORED_BY_WORDS, depth))
-    near, _ = await meaning(among=among, limit=depth)
+    near, _ = await meaning.nearest(among=among, limit=depth)
     by_words, by_meaning, lexical = _scores(lexical), _scores(near), lexical[:depth]
     by_meaning |= await _similarities(meaning, _scores(lexical), by_meaning)
     candidates = _scores(lexical).keys() | by_meaning.keys()
     by_words = {chunk: score for chunk, score in by_words.items() if chunk in candidates}
     fused = score_fusion([(VECTOR_WEIGHT, by_meaning), (LEXICAL_WEIGHT, by_words)])
-    return _Found(lexical, near, fused, {})
+    return _Found(lexical, near, fused, {}, meaning.cosines)
 
 
 async def _nearest(
-    reader: SearchReader, meaning: _Meaning, request: Request
+    reader: SearchReader, meaning: Meaning, request: Request
 ) -> tuple[list[Candidate], Descriptions]:
     """Return the nearest alone, with what their hits show, in as few statements as possible."""
     if await _is_narrow(reader, request.filter):
-        few = await meaning.few(few=FEW, limit=request.limit)
+        few = await meaning.nearest_few(few=FEW, limit=request.candidates)
         if few is not None:
             return few
-    return await meaning(among=None, limit=request.limit, described=True)
+    return await meaning.nearest(among=None, limit=request.candidates, described=True)
 
 
 async def _similarities(
-    meaning: _Meaning, by_words: Collection[ChunkId], near: Mapping[ChunkId, float]
+    meaning: Meaning, by_words: Collection[ChunkId], near: Mapping[ChunkId, float]
 ) -> dict[ChunkId, float]:
     """Return the similarities of what was found by words but is not among the nearest.
 
@@ -236,19 +213,20 @@ async def _similarities(
     others = [chunk for chunk in by_words if chunk not in near]
     if not others or not near:
         return {}
-    measured, _ = await meaning(among=others, limit=len(others))
+    measured, _ = await meaning.nearest(among=others, limit=len(others))
     return dict.fromkeys(others, min(near.values())) | _scores(measured)
 
 
 async def _hits(reader: SearchReader, request: Request, found: _Found) -> list[Hit]:
-    best = list(found.fused)[: request.limit]
+    best = list(found.fused)[: request.candidates]
     if not best:
         return []
     described = found.described or await reader.describe(best)
     around = (
         await reader.neighbours(best, distance=request.neighbours) if request.neighbours else {}
     )
-    lexical_ranks, vector_ranks = _ranks(found.lexical), _ranks(found.near)
+    lexical_ranks = _ranks(_scores(found.lexical))
+    vector_ranks = _ranks({near.chunk_id: found.cosines[near.chunk_id] for near in found.near})
     terms = set(query_terms(request.text))
     hits: list[Hit] = []
     for chunk_id in best:
@@ -300,21 +278,23 @@ def checked(request: Request) -> Request:
         )
     if not 1 <= request.limit <= MOST_HITS:
         raise QueryRejected(f"limit is {request.limit}; it must be from 1 to {MOST_HITS}")
+    if request.rerank and not request.text.strip():
+        raise QueryRejected("a reranker reads the query; give it in words, or do without `rerank`")
     if not 0 <= request.neighbours <= 10:
         raise QueryRejected(f"neighbours is {request.neighbours}; it must be from 0 to 10")
     return replace(request, filter=replace(request.filter, phrases=phrases(request.text)))
 
 
 def _depth(request: Request) -> int:
-    return request.limit if request.mode == "vector" else max(DEPTH, request.limit)
+    return request.candidates if request.mode == "vector" else max(DEPTH, request.candidates)
 
 
 def _scores(candidates: Sequence[Candidate]) -> dict[ChunkId, float]:
     return {candidate.chunk_id: candidate.score for candidate in candidates}
 
 
-def _ranks(candidates: Sequence[Candidate]) -> dict[ChunkId, tuple[int, float]]:
-    return {c.chunk_id: (rank, c.score) for rank, c in enumerate(candidates, start=1)}
+def _ranks(scores: Mapping[ChunkId, float]) -> dict[ChunkId, tuple[int, float]]:
+    return {chunk: (rank, score) for rank, (chunk, score) in enumerate(scores.items(), start=1)}
 
 
 def _why(

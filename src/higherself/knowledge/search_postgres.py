@@ -162,6 +162,13 @@ class PostgresReader:
             return None
         return _found([row for row in rows if row["chunk_id"] is not None])
 
+    async def lacking(self, space: StoredSpace, chunks: Collection[ChunkId]) -> set[ChunkId]:
+        """Return those of ``chunks`` that have no vector in ``space``."""
+        rows = await self._tx.tuples(
+            QUERIES["lacking"], {"chunk_ids": list(chunks)}, {"embedding": space.table}
+        )
+        return {ChunkId(chunk) for (chunk,) in rows}
+
     async def describe(self, chunks: Collection[ChunkId]) -> Descriptions:
         """Return what a hit shows, for those of ``chunks`` that still exist."""
         return _described(
@@ -247,6 +254,8 @@ def _document(row: Mapping[str, Any]) -> FoundDocument:
         tags=tuple(row["tags"]),
         metadata=row["metadata"],
         at=row["changed_at"],
+        trust=row["trust"],
+        local_only=row["local_only"],
     )
 
 

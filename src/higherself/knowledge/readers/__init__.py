@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from higherself.knowledge.errors import MissingPath
-from higherself.knowledge.model import Failure
+from higherself.knowledge.model import Failure, Trust
 from higherself.knowledge.readers.file import (
     TOO_DEEP,
     File,
@@ -62,7 +62,14 @@ def find(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def read(
-    path: Path, *, base: Path, entity: str, source: str, tags: tuple[str, ...] = ()
+    path: Path,
+    *,
+    base: Path,
+    entity: str,
+    source: str,
+    tags: tuple[str, ...] = (),
+    trust: Trust | None = None,
+    local_only: bool = False,
 ) -> Iterator[Reading]:
     """Yield the documents of one file; a suffix that is not known is read as plain text.
 
@@ -70,7 +77,7 @@ def read(
     JSON or JSON Lines file. JSON Lines are read line by line, other files whole.
     """
     try:
-        file = opened(path, base, entity, source, tags)
+        file = opened(path, base, entity, source, tags, trust, local_only)
         yield from READERS.get(path.suffix.lower(), read_text)(file)
     except Unreadable as failure:
         yield Failure(printable(path) + failure.place, failure.reason)

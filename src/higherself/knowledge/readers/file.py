@@ -11,7 +11,7 @@ from pathlib import Path
 
 from higherself.kernel.jsonvalue import JsonValue, NotJson, canonical, check_json
 from higherself.knowledge.chunking import outline
-from higherself.knowledge.model import Failure, NewDocument
+from higherself.knowledge.model import Failure, NewDocument, Trust
 
 MAX_TEXT = 16 * 1024 * 1024  # bytes of one document's text, as UTF-8
 MAX_LINE = 2 * MAX_TEXT  # bytes of one line of JSON Lines: escapes make a text longer
@@ -45,6 +45,8 @@ class File:
     tags: tuple[str, ...]
     size: int
     at: datetime | None
+    trust: Trust | None = None
+    local_only: bool = False
 
     def document(
         self,
@@ -56,8 +58,14 @@ class File:
         tags: tuple[str, ...] = (),
         metadata: Mapping[str, JsonValue] | None = None,
         at: datetime | None = None,
+        trust: Trust | None = None,
+        local_only: bool = False,
     ) -> NewDocument:
-        """Return the document, or raise `Unreadable` if it cannot be stored."""
+        """Return the document, or raise `Unreadable` if it cannot be stored.
+
+        What the file says of itself cannot make it more trusted, or less private, than whoever
+        adds it says.
+        """
         document = NewDocument(
             external_id=self.external_id if key is None else f"{self.external_id}#{key}",
             text=text,
@@ -68,12 +76,22 @@ class File:
             tags=tuple(dict.fromkeys((*self.tags, *tags))),
             metadata=metadata or {},
             at=at or self.at,
+            trust=self.trust or trust or "own",
+            local_only=self.local_only or local_only,
         )
         _check(document)
         return document
 
 
-def opened(path: Path, base: Path, entity: str, source: str, tags: tuple[str, ...]) -> File:
+def opened(
+    path: Path,
+    base: Path,
+    entity: str,
+    source: str,
+    tags: tuple[str, ...],
+    trust: Trust | None = None,
+    local_only: bool = False,
+) -> File:
     """Return the file at ``path``, or raise `Unreadable` if it is none."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
@@ -96,6 +114,8 @@ def opened(path: Path, base: Path, entity: str, source: str, tags: tuple[str, ..
         tags=tags,
         size=status.st_size,
         at=at,
+        trust=trust,
+        local_only=local_only,
     )
 
 

@@ -3,9 +3,9 @@
 import codecs
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import BinaryIO
+from typing import BinaryIO, get_args
 
-from higherself.knowledge.model import Failure, NewDocument
+from higherself.knowledge.model import Failure, NewDocument, Trust
 from higherself.knowledge.readers.file import (
     MAX_JSON,
     MAX_LINE,
@@ -22,7 +22,9 @@ from higherself.knowledge.readers.file import (
     words,
 )
 
-_FIELDS = frozenset({"id", "_id", "title", "text", "tags", "metadata", "uri", "date"})
+_FIELDS = frozenset(
+    {"id", "_id", "title", "text", "tags", "metadata", "uri", "date", "trust", "local_only"}
+)
 
 
 def read_json_lines(file: File) -> Iterator[Reading]:
@@ -31,21 +33,21 @@ def read_json_lines(file: File) -> Iterator[Reading]:
         head = stream.peek(1)
         if b"\0" in head or head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise Unreadable("it looks binary, or is UTF-16; JSON Lines are UTF-8")
-        readings = _entries(file, _lines(stream))
+        readings = _entries(file, json_lines(stream))
         yield next(readings, Failure(printable(file.path), "empty: there is no line in it"))
         yield from readings
 
 
-def _lines(stream: BinaryIO) -> Iterator[tuple[str, object]]:
+def json_lines(stream: BinaryIO, *, limit: int = MAX_LINE) -> Iterator[tuple[str, object]]:
     """Yield the place of each line that is not blank with its value, or with what is wrong."""
     number = offset = 0
-    while line := stream.readline(MAX_LINE + 1):
+    while line := stream.readline(limit + 1):
         number, size, rest = number + 1, len(line), line
         while not rest.endswith(b"\n") and (rest := stream.readline(1024 * 1024)):
             size += len(rest)
         if line.strip():
             try:
-                check_size(size, MAX_LINE, "split the document")
+                check_size(size, limit, "split the document")
                 yield f":{number}", _json_value(decoded(line, offset).rstrip())
             except Unreadable as failure:
                 yield f":{number}", failure
@@ -111,6 +113,11 @@ def _entry(file: File, entry: object, *, keyed: bool) -> NewDocument:
         raise Unreadable("the field `date` must be an ISO 8601 text such as 2026-01-31")
     if not isinstance(metadata, dict | None):
         raise Unreadable("the field `metadata` must be an object")
+    trust, local_only = entry.get("trust"), entry.get("local_only")
+    if trust not in (None, *get_args(Trust)):
+        raise Unreadable(f"the field `trust` must be one of {', '.join(get_args(Trust))}")
+    if not isinstance(local_only, bool | None):
+        raise Unreadable("the field `local_only` must be true or false")
     return file.document(
         text,
         title=_field(entry, "title") or first_heading(text) or key,
@@ -119,6 +126,8 @@ def _entry(file: File, entry: object, *, keyed: bool) -> NewDocument:
         tags=words(entry.get("tags")),
         metadata={name: entry[name] for name in entry if name not in _FIELDS} | (metadata or {}),
         at=at,
+        trust=trust,
+        local_only=bool(local_only),
     )
 
 

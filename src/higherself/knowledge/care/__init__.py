@@ -1,0 +1,1 @@
+"""Care of the store: find what does not fit together, say so in a sentence, and mend it."""
