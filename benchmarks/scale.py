@@ -19,7 +19,7 @@ from higherself.knowledge.model import IngestReport, NewDocument
 WATCHED = 50_000
 """Chunks during whose ingest the memory is watched, from the first fifth on."""
 FLAT_MB = 50
-LOGGED = 5_000
+LOGGED = 100_000
 """Chunks taken in with every statement in the server's log, to count them."""
 
 
@@ -125,7 +125,12 @@ async def count_statements(server: Server) -> list[Line]:
         admin.execute("ALTER ROLE higherself RESET log_min_duration_statement")
     statements = len(re.findall(r"duration: [\d.]+ ms  (?:execute|statement)", log))
     assert statements, "the log names no statement"
-    return [Line("statements for a row", statements / LOGGED, note=f"{statements} for {LOGGED:,}")]
+    rows = LOGGED / statements
+    return [
+        Line(
+            "rows for a statement", rows, **at_least(rows, 500), note=f"{statements} for {LOGGED:,}"
+        )
+    ]
 
 
 def _resident_megabytes() -> float:

@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from higherself.db.errors import SchemaOutdated, ValueRejected, translate
 from higherself.db.pool import Database, open_database
 from higherself.db.queryfile import Query
 
@@ -65,9 +66,23 @@ async def test_what_the_server_warns_of_comes_back(database: Database) -> None:
     assert await database.outside(warning) == [("WARNING", "mind", "it")], "and is not kept"
 
 
-async def test_what_is_outside_is_explained_like_the_rest(database_url: str) -> None:
-    from higherself.db.errors import SchemaOutdated
+async def test_a_value_too_large_for_an_index_is_refused_and_not_to_be_tried_again(
+    database: Database,
+) -> None:
+    index = "CREATE INDEX ON entity (name)"
+    large = (
+        "INSERT INTO entity SELECT 'a', string_agg(md5(n::text), ''), now()"
+        " FROM generate_series(1, 300) AS n"
+    )
+    async with database.transaction() as tx:
+        await tx.script(index)
+        with pytest.raises(psycopg.Error) as raised:
+            await tx.script(large)
+        assert isinstance(translate(raised.value), ValueRejected)
+        raise psycopg.Rollback
 
+
+async def test_what_is_outside_is_explained_like_the_rest(database_url: str) -> None:
     async with open_database(database_url, connections=1) as database:
         with pytest.raises(SchemaOutdated):
             await database.outside(Query("missing", "none", "VACUUM higherself.nothing_like_it"))

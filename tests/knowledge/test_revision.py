@@ -14,6 +14,7 @@ from higherself.knowledge.model import NewDocument, StoredChunk
 from higherself.knowledge.revision import (
     as_stored,
     checked,
+    checked_name,
     hash_of_attributes,
     pieces,
     put_together,
@@ -87,6 +88,19 @@ def test_attributes_are_the_same_if_the_database_would_hold_the_same(
 
 def test_what_is_no_number_is_left_to_whoever_checks() -> None:
     assert str(as_stored([float("inf"), float("nan")])) == "[inf, nan]"
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [("n" * 1_000, True), ("茶" * 400, True), ("茶" * 999, False), ("n" * 1_001, False)],
+)
+def test_a_name_is_refused_that_no_index_can_hold(name: str, fits: bool) -> None:
+    document = replace(TEA, external_id=name, source=name)
+    if fits:
+        assert checked_name(document) is document
+    else:
+        with pytest.raises(DocumentRejected, match="more than"):
+            checked_name(document)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,8 @@ def show_report(report: "IngestReport", *, as_json: bool) -> None:
             f"{report.seconds:.1f} s"
         )
         for space, texts in report.waiting.items():
-            click.echo(f"{texts} texts wait for {space}: {report.reasons.get(space, '')}")
+            waits = "text waits" if texts == 1 else "texts wait"
+            click.echo(plain(f"{texts} {waits} for {space}: {report.reasons.get(space, '')}"))
         for failure in report.failed:
             click.echo(plain(f"failed: {failure.path}: {failure.reason}"), err=True)
     if report.failed and len(report.failed) == report.documents:

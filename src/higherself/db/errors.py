@@ -91,7 +91,7 @@ _TRANSLATIONS: tuple[tuple[tuple[type[psycopg.Error], ...], type[HigherSelfError
         "DATABASE_URL",
     ),
     (
-        (psycopg.DataError,),
+        (psycopg.DataError, pg.ProgramLimitExceeded),
         ValueRejected,
         "the database cannot take a value as it is ({reason}); remove what is odd in it",
     ),

@@ -11,6 +11,7 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Collection,
+    Coroutine,
     Iterable,
     Iterator,
     Mapping,
@@ -18,6 +19,7 @@ from collections.abc import (
     Sized,
 )
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +54,7 @@ from higherself.knowledge.revision import (
 
 COMPARED_AT_ONCE = 2_000
 """Documents whose stored state is read together, at first; then twice as many, up to the next."""
-COMPARED_AT_MOST = 8_000
+COMPARED_AT_MOST = 12_000
 
 EMBEDDED_AT_ONCE = 96
 """Chunks embedded and stored together: some four seconds of work of the local model."""
@@ -60,10 +62,10 @@ EMBEDDED_AT_ONCE = 96
 CHARACTERS_OF_A_CHUNK = 700
 """About; for telling when a batch has enough work."""
 
-CHARACTERS_AT_MOST = 16_000_000
+CHARACTERS_AT_MOST = 20_000_000
 """Of the texts stored together, so that memory stays flat however long they are."""
 
-STORED_AT_ONCE = 8_000
+STORED_AT_ONCE = 12_000
 """Documents stored together at most when their vectors are given."""
 
 STORED_BESIDE = 2
@@ -108,6 +110,32 @@ class _Batch:
     wanted: dict[Content, Wanted] = field(default_factory=dict)
     fillings: list[Filling] = field(default_factory=list)
     report: IngestReport = field(default_factory=IngestReport)
+
+
+class _Beside:
+    """Batches being stored while the next ones are made."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._tasks: deque[tuple[asyncio.Task[None], frozenset[DocumentKey]]] = deque()
+
+    async def start(self, storing: Coroutine[Any, Any, None], batch: _Batch) -> None:
+        """Store ``batch``, once few enough others are being stored."""
+        if len(self._tasks) == STORED_BESIDE:
+            await self._tasks.popleft()[0]
+        keys = frozenset(planned.document.key for planned in batch.planned)
+        self._tasks.append((self._group.create_task(storing), keys))
+
+    async def settle(self, incoming: Sequence[Incoming]) -> None:
+        """Wait for what is being stored under the same names: it is to be compared with."""
+        keys = {document.key for document, _ in incoming}
+        if any(not keys.isdisjoint(others) for _, others in self._tasks):
+            await self.wait()
+
+    async def wait(self) -> None:
+        """Wait until everything is stored."""
+        while self._tasks:
+            await self._tasks.popleft()[0]
 
 
 class Ingest:
@@ -183,20 +211,17 @@ class Ingest:
             progress(_summed(total))
 
         async with task_group() as group:
-            storing: deque[asyncio.Task[None]] = deque()
+            beside = _Beside(group)
             try:
-                async for batch in self._batches(stream, total, at_once):
+                async for batch in self._batches(stream, total, at_once, beside):
                     entities |= {planned.document.entity for planned in batch.planned}
                     await self._embed(batch)
                     if batch.given and expected:
                         await self._expect(expected - total.unchanged - len(total.failed))
                         expected = 0
-                    if len(storing) == STORED_BESIDE:
-                        await storing.popleft()
-                    storing.append(group.create_task(store(batch)))
+                    await beside.start(store(batch), batch)
             except Exception:
-                for task in storing:
-                    await task  # what is embedded already is not thrown away
+                await beside.wait()  # what is embedded already is not thrown away
                 raise
         await self._finish(entities, changed=total.created + total.updated)
         if self._embedders is not None:
@@ -222,10 +247,15 @@ class Ingest:
             await self._store.index_vectors(space)
 
     async def _batches(
-        self, stream: Iterable[Incoming | Failure], total: IngestReport, at_once: int
+        self,
+        stream: Iterable[Incoming | Failure],
+        total: IngestReport,
+        at_once: int,
+        beside: "_Beside",
     ) -> AsyncIterator[_Batch]:
         """Yield what has changed, in batches of about ``at_once`` new chunks."""
         for incoming in _compared(stream, total):
+            await beside.settle(incoming)
             changed = await self._changed(incoming, total)
             for planned in _portions(changed, at_once):
                 yield await self._prepared(_Batch(planned))

@@ -32,6 +32,8 @@ window this is, can embed whatever was split for another."""
 
 _ENTITY = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _LONGEST_NAME = 1_000
+_LONGEST_KEY = 2_500
+"""Bytes. An index takes 2,704 of everything that names a document."""
 _CONTEXT_CHARACTERS = 160
 
 
@@ -92,6 +94,10 @@ def checked_name(document: NewDocument) -> NewDocument:
         if not value.strip():
             raise DocumentRejected(name, f"{field} is empty; give the document a name of its own")
         _check_text(name, field, value)
+    if len(document.source.encode()) + len(document.external_id.encode()) > _LONGEST_KEY:
+        raise DocumentRejected(
+            name[:80], f"source and external_id together have more than {_LONGEST_KEY} bytes"
+        )
     return document
 
 

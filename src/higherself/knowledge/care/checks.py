@@ -50,6 +50,11 @@ class Check(Protocol):
         """What is looked at."""
         ...
 
+    @property
+    def advice(self) -> bool:
+        """Whether all works as it is, whatever is found."""
+        ...
+
     async def find(self) -> Found:
         """Return how many cases are wrong."""
         ...
@@ -63,6 +68,7 @@ class Separation:
     """Every table with rows of businesses keeps them apart, whoever asks."""
 
     name = "separation of businesses"
+    advice = False
 
     def __init__(self, store: CareStore) -> None:
         self._store = store
@@ -84,6 +90,7 @@ class SpaceTables:
     """Every embedding space has a table for vectors of its dimensions, and no table is without one."""
 
     name = "tables of vectors"
+    advice = False
 
     def __init__(self, store: CareStore, known: Mapping[str, int]) -> None:
         self._store = store
@@ -125,6 +132,7 @@ class Filing:
     """Chunks and labels belong to a document, and to its business."""
 
     name = "chunks and labels"
+    advice = False
 
     def __init__(self, store: CareStore) -> None:
         self._store = store
@@ -154,6 +162,7 @@ class Documents:
     """The chunks of a document make up its text."""
 
     name = "documents"
+    advice = False
 
     def __init__(self, store: CareStore) -> None:
         self._store = store
@@ -179,6 +188,7 @@ class Texts:
     """The vector of a chunk is of the text that it has now."""
 
     name = "texts"
+    advice = False
 
     def __init__(self, store: CareStore, progress: Progress) -> None:
         self._store = store
@@ -220,17 +230,18 @@ class Labels:
     """A document has the labels of its tags and metadata, and no others."""
 
     name = "labels"
+    advice = False
 
     def __init__(self, store: CareStore) -> None:
         self._store = store
-        self._wrong: dict[DocumentId, list[str]] = {}
+        self._wrong: list[DocumentId] = []
 
     async def find(self) -> Found:
         """Return how many documents have not."""
-        self._wrong = {}
+        self._wrong = []
         after: DocumentId | None = None
         while facts := await self._store.facts(after=after, limit=AT_ONCE):
-            self._wrong |= {each.document_id: each.expected() for each in facts if not each.fit()}
+            self._wrong += [each.document_id for each in facts if not each.fit()]
             after = facts[-1].document_id
         if not self._wrong:
             return Found(0, "every document is found by its tags and metadata")
@@ -239,16 +250,15 @@ class Labels:
 
     async def mend(self) -> None:
         """Write their labels anew."""
-        documents = list(self._wrong)
-        for start in range(0, len(documents), AT_ONCE):
-            portion = documents[start : start + AT_ONCE]
-            await self._store.relabel({number: self._wrong[number] for number in portion})
+        for start in range(0, len(self._wrong), AT_ONCE):
+            await self._store.relabel(self._wrong[start : start + AT_ONCE])
 
 
 class LexicalIndex:
     """The lexical index says of each chunk which words it has, and of nothing else."""
 
     name = "lexical index"
+    advice = False
 
     def __init__(self, store: CareStore) -> None:
         self._store = store
@@ -268,6 +278,8 @@ class LexicalIndex:
 
 class PrivateVectors:
     """No vector made elsewhere is of a text that must not leave this machine."""
+
+    advice = False
 
     def __init__(self, store: CareStore, space: StoredSpace) -> None:
         self.name = f"privacy of {space.name}"
@@ -290,6 +302,8 @@ class PrivateVectors:
 class Lengths:
     """Every vector has length 1, so that nearness is its direction alone."""
 
+    advice = False
+
     def __init__(self, store: CareStore, space: StoredSpace) -> None:
         self.name = f"lengths of {space.name}"
         self._store = store
@@ -311,6 +325,8 @@ class Lengths:
 
 class Orphans:
     """Nothing is kept of a content that no chunk has."""
+
+    advice = False
 
     def __init__(self, store: CareStore, catalogue: Catalogue, space: StoredSpace) -> None:
         self.name = f"orphans of {space.name}"
@@ -339,6 +355,8 @@ class Orphans:
 class Coverage:
     """Every chunk has the vector that it should have in a space."""
 
+    advice = False
+
     def __init__(self, catalogue: Catalogue, space: StoredSpace, fill: Fill) -> None:
         self.name = f"vectors of {space.name}"
         self._catalogue = catalogue
@@ -361,6 +379,7 @@ class Indexes:
     """Every index works, and every large space has one."""
 
     name = "indexes"
+    advice = False
 
     def __init__(
         self, store: CareStore, documents: DocumentStore, spaces: Sequence[StoredSpace]
@@ -396,6 +415,7 @@ class Bloat:
     """Tables and indexes take about the space that what is in them needs."""
 
     name = "size of tables and indexes"
+    advice = True
 
     def __init__(self, store: CareStore) -> None:
         self._store = store

@@ -29,17 +29,21 @@ _ENTRY = 8 + 4  # its head, and the pointer to it
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was checked: how many cases are wrong, and how many of them were mended."""
+    """One thing that was checked: how many cases are wrong, and how many of them were mended.
+
+    With ``advice`` it works as it is, and better once it is mended.
+    """
 
     name: str
     wrong: int
     mended: int
     detail: str
+    advice: bool = False
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is left to mend."""
-        return self.wrong == self.mended
+        """Whether nothing is left that has to be mended."""
+        return self.advice or self.wrong == self.mended
 
 
 def some(number: int, thing: str, things: str | None = None) -> str:

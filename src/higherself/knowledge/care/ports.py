@@ -1,6 +1,6 @@
 """What care looks at in the store, and what it mends there."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from higherself.kernel.ids import ChunkId, DocumentId
@@ -102,8 +102,8 @@ class CareStore(Protocol):
         """Return the facts of documents, in order, after a given one."""
         ...
 
-    async def relabel(self, documents: Mapping[DocumentId, Sequence[str]]) -> None:
-        """Give documents exactly these labels, if they still exist."""
+    async def relabel(self, documents: Collection[DocumentId]) -> None:
+        """Give documents exactly the labels of their facts, if they still exist."""
         ...
 
     async def misindexed(self) -> list[Misindexed]:

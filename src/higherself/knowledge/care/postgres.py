@@ -1,6 +1,6 @@
 """Counting what does not fit together in PostgreSQL, and mending it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from higherself.db.inspection import SCHEMA
@@ -195,14 +195,15 @@ class PostgresCare:
             )
         return [Facts(**row) for row in rows]
 
-    async def relabel(self, documents: Mapping[DocumentId, Sequence[str]]) -> None:
-        """Give documents exactly these labels, if they still exist."""
-        written = [canonical(labels).decode() for labels in documents.values()]
+    async def relabel(self, documents: Collection[DocumentId]) -> None:
+        """Give documents exactly the labels of their facts, if they still exist."""
         async with self._database.transaction() as tx:
-            await tx.run(QUERIES["drop_labels"], {"documents": list(documents)})
-            await tx.run(
-                QUERIES["insert_labels"], {"documents": list(documents), "labels": written}
-            )
+            rows = await tx.many(QUERIES["lock_facts"], {"documents": list(documents)})
+            facts = [Facts(**row) for row in rows]
+            there = {"documents": [each.document_id for each in facts]}
+            labels = [canonical(each.expected()).decode() for each in facts]
+            await tx.run(QUERIES["drop_labels"], there)
+            await tx.run(QUERIES["insert_labels"], {**there, "labels": labels})
 
     async def misindexed(self) -> list[Misindexed]:
         """Return the businesses whose lexical index does not say what their chunks do."""
@@ -215,6 +216,7 @@ class PostgresCare:
         indexed = 0
         async with self._database.transaction(entity=entity) as tx:
             await tx.run(STORE["lock_lexical"], {"entity": entity})
+            await tx.run(QUERIES["hold_lexical"])
             await tx.run(QUERIES["clear_lexical"], {"entity": entity})
             after = 0
             while rows := await tx.many(

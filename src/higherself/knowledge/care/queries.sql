@@ -205,6 +205,12 @@ WHERE (%(after)s::uuid IS NULL OR document_id > %(after)s)
     AND (%(entity)s::text IS NULL OR entity = %(entity)s)
 ORDER BY document_id LIMIT %(limit)s;
 
+-- name: lock_facts :many
+-- The facts of these documents, which nobody changes until the transaction ends.
+SELECT document_id, tags, metadata, ARRAY[]::text[] AS labels FROM document
+WHERE document_id = ANY(%(documents)s::uuid[])
+ORDER BY document_id FOR UPDATE;
+
 -- name: drop_labels :none
 DELETE FROM document_label WHERE document_id = ANY(%(documents)s::uuid[]);
 
@@ -274,6 +280,11 @@ FROM compared FULL JOIN run USING (entity)
 WHERE coalesce(compared.missing, 0) + coalesce(compared.orphaned, 0) + coalesce(compared.uneven, 0)
     + coalesce(run.orphaned, 0) + coalesce(run.uneven, 0) > 0
 ORDER BY entity;
+
+-- name: hold_lexical :none
+-- Let nobody add to the index while one of a business is made anew from the chunks: what came in
+-- between would be in it twice. Searches go on.
+LOCK TABLE lexical_posting IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: clear_lexical :none
 DELETE FROM lexical_posting WHERE entity = %(entity)s;

@@ -54,7 +54,7 @@ class Care:
             if isinstance(check, checks.SpaceTables):
                 broken |= check.unusable
             mended = max(0, found.wrong - left.wrong)
-            findings.append(Finding(check.name, found.wrong, mended, found.detail))
+            findings.append(Finding(check.name, found.wrong, mended, found.detail, check.advice))
             progress(f"{check.name}: {found.detail}{' (mended)' if mended else ''}")
         return findings
 
