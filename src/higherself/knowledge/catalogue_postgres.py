@@ -96,10 +96,17 @@ class PostgresCatalogue:
             entities = await tx.many(QUERIES["list_entities"], of)
         return {**counts, "sources": sources, "entities": entities}
 
+    def _of(self, space: StoredSpace) -> dict[str, Any]:
+        return {
+            "space_id": space.space_id,
+            "on_machine": space.on_machine,
+            "entity": self._entity,
+        }
+
     async def coverage(self, space: StoredSpace) -> Coverage:
         """Return how much ``space`` covers."""
         async with self._database.transaction() as tx:
-            row = await tx.one(QUERIES["count_space"], _of(space), {"embedding": space.table})
+            row = await tx.one(QUERIES["count_space"], self._of(space), {"embedding": space.table})
         return Coverage(row["chunks"], row["covered"], row["private"], row["refused"])
 
     async def uncovered(
@@ -110,7 +117,7 @@ class PostgresCatalogue:
         async with self._database.transaction() as tx:
             rows = await tx.many(
                 QUERIES["find_uncovered"],
-                {**_of(space), "after_hash": digest, "after_entity": entity, "limit": limit},
+                {**self._of(space), "after_hash": digest, "after_entity": entity, "limit": limit},
                 {"embedding": space.table},
             )
         return [((row["content_hash"], row["entity"]), _to_embed(row)) for row in rows]
@@ -126,7 +133,7 @@ class PostgresCatalogue:
     async def refusals(self, space: StoredSpace) -> list[dict[str, Any]]:
         """Return why the provider of ``space`` refuses how many texts, by business."""
         async with self._database.reading() as tx:
-            return await tx.many(QUERIES["list_refusals"], _of(space))
+            return await tx.many(QUERIES["list_refusals"], self._of(space))
 
     async def problems(self, space: StoredSpace) -> tuple[int, int]:
         """Return the chunks of ``space`` without a vector, and the vectors without a chunk."""
@@ -136,8 +143,8 @@ class PostgresCatalogue:
             "holders": QUERIES["holders"],
         }
         async with self._database.transaction() as tx:
-            uncovered = await tx.one(QUERIES["count_uncovered"], _of(space), slots)
-            orphans = await tx.one(QUERIES["count_orphans"], _of(space), slots)
+            uncovered = await tx.one(QUERIES["count_uncovered"], self._of(space), slots)
+            orphans = await tx.one(QUERIES["count_orphans"], self._of(space), slots)
         return uncovered["chunks"], orphans["vectors"]
 
     async def drop_orphans(self, space: StoredSpace) -> int:
@@ -145,7 +152,7 @@ class PostgresCatalogue:
         async with self._database.transaction() as tx:
             return await tx.run(
                 QUERIES["delete_all_orphans"],
-                _of(space),
+                self._of(space),
                 {"embedding": space.table, "holders": QUERIES["holders"]},
             )
 
@@ -191,10 +198,6 @@ class PostgresCatalogue:
                 {"embedding": space.table},
             )
         return {ChunkId(chunk): vector.to_numpy().astype(np.float32) for chunk, vector in rows}
-
-
-def _of(space: StoredSpace) -> dict[str, Any]:
-    return {"space_id": space.space_id, "on_machine": space.on_machine}
 
 
 def _to_embed(row: Mapping[str, Any]) -> str:

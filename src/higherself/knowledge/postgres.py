@@ -220,7 +220,11 @@ class PostgresDocuments:
 
     async def settle(self, space: StoredSpace) -> bool:
         """Note that nothing waits in ``space`` any more, if that is so; return whether it is."""
-        parameters = {"space_id": space.space_id, "on_machine": space.on_machine}
+        parameters = {
+            "space_id": space.space_id,
+            "on_machine": space.on_machine,
+            "entity": None,
+        }
         async with self._database.transaction() as tx:
             await tx.maybe(QUERIES["lock_space"], {"space_id": space.space_id})
             slots: Slots = {"embedding": space.table, "uncovered": QUERIES["uncovered"]}

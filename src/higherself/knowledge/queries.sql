@@ -192,7 +192,8 @@ ON CONFLICT (space_id, content_hash, entity) DO UPDATE SET
 
 -- name: list_refusals :many
 SELECT entity, reason, count(*) AS texts FROM embedding_refusal
-WHERE space_id = %(space_id)s GROUP BY entity, reason ORDER BY texts DESC, reason LIMIT 20;
+WHERE space_id = %(space_id)s AND (%(entity)s::text IS NULL OR entity = %(entity)s)
+GROUP BY entity, reason ORDER BY texts DESC, reason LIMIT 20;
 
 -- name: mark_waiting :none
 -- The last statement of a transaction that leaves texts without a vector: see lock_space.
@@ -374,7 +375,6 @@ WHERE chunk_id = ANY(%(chunk_ids)s::bigint[]) AND NOT EXISTS (
 -- name: count_space :one
 -- Served by scans: for people who look, and for searches while something waits, not for every one.
 SELECT
-    (SELECT count(*) FROM {embedding}) AS vectors,
     count(*) AS chunks,
     count(*) FILTER (WHERE embedding.content_hash IS NOT NULL) AS covered,
     count(*) FILTER (WHERE NOT %(on_machine)s::boolean AND document.local_only) AS private,
@@ -387,7 +387,8 @@ LEFT JOIN {embedding} AS embedding
     ON embedding.content_hash = chunk.content_hash AND embedding.entity = chunk.entity
 LEFT JOIN embedding_refusal AS refusal
     ON refusal.space_id = %(space_id)s AND refusal.content_hash = chunk.content_hash
-        AND refusal.entity = chunk.entity;
+        AND refusal.entity = chunk.entity
+WHERE %(entity)s::text IS NULL OR chunk.entity = %(entity)s;
 
 -- name: measure_space :one
 -- How many vectors a space holds, about: the planner's estimate, or the truth while it is small;
@@ -768,7 +769,8 @@ WHERE NOT EXISTS (
         WHERE refusal.space_id = %(space_id)s AND refusal.content_hash = chunk.content_hash
             AND refusal.entity = chunk.entity
     )
-    AND (%(on_machine)s::boolean OR NOT document.local_only);
+    AND (%(on_machine)s::boolean OR NOT document.local_only)
+    AND (%(entity)s::text IS NULL OR chunk.entity = %(entity)s);
 
 -- name: find_uncovered :many
 -- Contents that lack a vector in a space, in the order of their hashes, after a given one.
@@ -786,6 +788,7 @@ WHERE (chunk.content_hash, chunk.entity) > (%(after_hash)s::bytea, %(after_entit
             AND refusal.entity = chunk.entity
     )
     AND (%(on_machine)s::boolean OR NOT document.local_only)
+    AND (%(entity)s::text IS NULL OR chunk.entity = %(entity)s)
 ORDER BY chunk.content_hash, chunk.entity
 LIMIT %(limit)s;
 
@@ -798,10 +801,12 @@ ORDER BY random() LIMIT %(limit)s;
 SELECT count(*) AS chunks FROM ({uncovered}) AS uncovered;
 
 -- name: count_orphans :one
-SELECT count(*) AS vectors FROM {embedding} AS embedding WHERE NOT EXISTS ({holders});
+SELECT count(*) AS vectors FROM {embedding} AS embedding
+WHERE (%(entity)s::text IS NULL OR embedding.entity = %(entity)s) AND NOT EXISTS ({holders});
 
 -- name: delete_all_orphans :none
-DELETE FROM {embedding} AS embedding WHERE NOT EXISTS ({holders});
+DELETE FROM {embedding} AS embedding
+WHERE (%(entity)s::text IS NULL OR embedding.entity = %(entity)s) AND NOT EXISTS ({holders});
 
 -- name: clear_lexical :none
 DELETE FROM lexical_posting WHERE entity = %(entity)s;
