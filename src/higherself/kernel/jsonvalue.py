@@ -116,9 +116,8 @@ def content_hash(*parts: str | bytes) -> bytes:
     >>> content_hash("ab", "c") == content_hash("a", "bc")
     False
     """
-    digest = hashlib.sha256()
+    framed: list[bytes] = []
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "big"))
-        digest.update(data)
-    return digest.digest()
+        framed += (len(data).to_bytes(8, "big"), data)
+    return hashlib.sha256(b"".join(framed)).digest()

@@ -126,10 +126,9 @@ class _Beside:
         keys = frozenset(planned.document.key for planned in batch.planned)
         self._tasks.append((self._group.create_task(storing), keys))
 
-    async def settle(self, incoming: Sequence[Incoming]) -> None:
+    async def settle(self, incoming: Mapping[DocumentKey, Incoming]) -> None:
         """Wait for what is being stored under the same names: it is to be compared with."""
-        keys = {document.key for document, _ in incoming}
-        if any(not keys.isdisjoint(others) for _, others in self._tasks):
+        if any(not others.isdisjoint(incoming) for _, others in self._tasks):
             await self.wait()
 
     async def wait(self) -> None:
@@ -260,13 +259,15 @@ class Ingest:
             for planned in _portions(changed, at_once):
                 yield await self._prepared(_Batch(planned))
 
-    async def _changed(self, incoming: Sequence[Incoming], total: IngestReport) -> list[_Planned]:
+    async def _changed(
+        self, incoming: Mapping[DocumentKey, Incoming], total: IngestReport
+    ) -> list[_Planned]:
         """Return the documents that differ from what is stored; count the others."""
-        stored = await self._store.find_stored([document.key for document, _ in incoming])
+        stored = await self._store.find_stored(incoming)
         changed: list[_Planned] = []
-        for document, vector in incoming:
+        for key, (document, vector) in incoming.items():
             try:
-                planned = _planned(document, vector, stored.get(document.key), self._given)
+                planned = _planned(document, vector, stored.get(key), self._given)
             except (DocumentRejected, BadVector) as error:
                 total.failed.append(Failure(document.external_id, str(error)))
                 continue
@@ -351,7 +352,7 @@ class Ingest:
 
     async def _again(self, batch: _Batch) -> _Batch:
         again = _Batch()
-        incoming = [(planned.document, planned.vector) for planned in batch.planned]
+        incoming = {p.document.key: (p.document, p.vector) for p in batch.planned}
         counted = IngestReport()
         again.planned = await self._changed(incoming, counted)
         again.report.unchanged = counted.unchanged
@@ -378,7 +379,7 @@ def _portions(changed: Sequence[_Planned], at_once: int) -> Iterator[list[_Plann
 
 def _compared(
     stream: Iterable[Incoming | Failure], total: IngestReport
-) -> Iterator[list[Incoming]]:
+) -> Iterator[dict[DocumentKey, Incoming]]:
     """Yield the documents in groups to compare with what is stored; count the failures.
 
     A group never holds two documents of one name: the second is a change of the first.
@@ -395,12 +396,13 @@ def _compared(
         except DocumentRejected as error:
             total.failed.append(Failure(document.external_id or "(unnamed)", str(error)))
             continue
-        if document.key in group or len(group) >= size:
-            yield list(group.values())
+        key = document.key
+        if key in group or len(group) >= size:
+            yield group
             group, size = {}, min(2 * size, COMPARED_AT_MOST)
-        group[document.key] = item
+        group[key] = item
     if group:
-        yield list(group.values())
+        yield group
 
 
 def _planned(

@@ -164,6 +164,8 @@ def as_stored(value: JsonValue) -> JsonValue:
     {'n': [100000000000000000000, 0.0, 0.1]}
     """
     match value:
+        case str() | int() | None:
+            return value
         case float() if math.isfinite(value):
             return int(Decimal(repr(value))) if abs(value) >= 1e16 else value or 0.0
         case Mapping():
