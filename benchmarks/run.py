@@ -15,7 +15,17 @@ from typing import Any
 from measure import Line, say, table
 
 HERE = Path(__file__).resolve().parent
-KNOWN = ("start", "store", "peer_table", "embedding", "quality", "scale", "fallback", "reembed")
+KNOWN = (
+    "start",
+    "store",
+    "peer_table",
+    "embedding",
+    "quality",
+    "scale",
+    "fallback",
+    "reembed",
+    "guards",
+)
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ from higherself.kernel.errors import FAMILIES
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 PAGES = pages()
+WRITTEN_BY_HAND = {"guards.md"}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -18,7 +19,7 @@ def test_reference_is_not_stale(name: str) -> None:
 
 
 def test_reference_has_no_page_that_nothing_writes() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == set(PAGES)
+    assert {path.name for path in FOLDER.iterdir()} == set(PAGES) | WRITTEN_BY_HAND
 
 
 def test_every_command_has_an_example() -> None:

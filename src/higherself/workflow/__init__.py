@@ -1,0 +1,1 @@
+"""The workflow engine: durable state machines that people can see."""
