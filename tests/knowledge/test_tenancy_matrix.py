@@ -289,12 +289,6 @@ def filled(database_url: str, damage: Damage) -> Damage:
         "INSERT INTO embedding_refusal SELECT space_id, content_hash, entity, 'too long', now()"
         " FROM chunk, embedding_space"
     )
-    damage(
-        "INSERT INTO message (message_id, entity, topic, source, type, time, correlation_id, "
-        "hop_count, extensions, data, priority, status, due_at) SELECT gen_random_uuid(), slug, "
-        "'t', 's', 't', now(), 'c', 0, '{}', '{}', 1, 'ready', now() FROM entity"
-    )
-    damage("INSERT INTO message_inbox SELECT message_id, topic, entity, now() FROM message")
     return damage
 
 
