@@ -24,7 +24,11 @@ KNOWN = (
     "scale",
     "fallback",
     "reembed",
+    "messaging",
     "guards",
+    "machine",
+    "workflow",
+    "faults",
 )
 
 

@@ -93,12 +93,12 @@ def database_url(worker_database: str) -> Iterator[str]:
         spaces = connection.execute("SELECT space_id FROM higherself.embedding_space").fetchall()
         for (space,) in spaces:
             connection.execute(f"DROP TABLE higherself.embedding_{space}".encode())
-        connection.execute(
-            "TRUNCATE higherself.entity, higherself.document, higherself.document_label, "
-            "higherself.chunk, higherself.lexical_posting, higherself.embedding_space, "
-            "higherself.embedding_refusal, "
-            "higherself.embedding_provider, higherself.embedding_usage"
-        )
+        filled = connection.execute(
+            "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables"
+            " WHERE schemaname = 'higherself' AND tablename <> 'schema_migration'"
+        ).fetchone()
+        assert filled is not None
+        connection.execute(f"TRUNCATE {filled[0]}".encode())
 
 
 @pytest.fixture

@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from higherself.agents.skills import SkillCall as SkillCall
+    from higherself.agents.skills import activity as activity
+    from higherself.agents.skills import skill as skill
     from higherself.app.wiring import HigherSelf as HigherSelf
 
-_HOMES = {"HigherSelf": "higherself.app.wiring"}
+_HOMES = {
+    "HigherSelf": "higherself.app.wiring",
+    "SkillCall": "higherself.agents.skills",
+    "activity": "higherself.agents.skills",
+    "skill": "higherself.agents.skills",
+}
 
-__all__ = ["HigherSelf", "__version__"]
+__all__ = ["HigherSelf", "SkillCall", "__version__", "activity", "skill"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The five error families, for extensions to raise and for callers to catch."""
+"""The families of errors, for those who write skills: `Rejected` is never retried."""
 
 from higherself.kernel.errors import (
     Conflict,

@@ -35,11 +35,15 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
 
 EVERY = [(), *commands(program)]
 PROMISED = """
-    serve demo doctor completion
+    serve worker demo doctor completion
     db migrate/db status/db rollback/db url/db stop/db setup-supabase
+    messages list/messages show/messages dead/messages requeue/messages discard/messages topics
     knowledge add/knowledge search/knowledge show/knowledge delete/knowledge stats
     knowledge verify/knowledge export/knowledge import/knowledge forget/knowledge shred
     knowledge spaces/knowledge reembed/knowledge providers
+    workflow list/workflow show/workflow lint/workflow diagram/workflow start/workflow send
+    workflow instances/workflow instance/workflow history/workflow pause/workflow resume
+    workflow cancel/workflow retry/workflow migrate/workflow approve/workflow simulate
 """
 
 
@@ -491,5 +495,5 @@ def test_one_document_and_nothing_else(command: Higherself) -> None:
     """Whatever has --json says so in its help in the same words."""
     with_json = [path for path in EVERY if "--json" in command(*path, "--help").out]
     without = {path for path in EVERY if path not in with_json}
-    groups: set[Any] = {(), ("knowledge",), ("db",)}
-    assert without - groups == {("serve",), ("db", "stop"), ("completion",)}
+    groups: set[Any] = {(), ("knowledge",), ("messages",), ("workflow",), ("db",)}
+    assert without - groups == {("serve",), ("worker",), ("db", "stop"), ("completion",)}

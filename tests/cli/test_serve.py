@@ -171,6 +171,45 @@ def test_logs_are_lines_of_json_if_asked(home: Path) -> None:
         assert server.ended() == 0
 
 
+def test_workers_beside_it_stop_with_it(home: Path) -> None:
+    with serving(home, "--port", "0", "--workers", "2") as server:
+        for word in ("dashboard:", "worker with", "worker with"):
+            server.until(word)
+        server.process.terminate()
+        assert server.ended() == 0
+        assert server.lines[-3:] == ["worker stopped", "worker stopped", "stopped"]
+    assert embedded.stop(home) is False
+
+
+def test_a_worker_that_dies_is_started_again(home: Path) -> None:
+    with serving(home, "--port", "0", "--workers", "1", HIGHERSELF_LOG="json") as server:
+        server.until("worker with")
+        os.kill(only_child(server.process.pid), signal.SIGKILL)
+        assert json.loads(server.until("workflow.worker.ended"))["code"] == -signal.SIGKILL
+        server.until("worker with")
+        server.process.terminate()
+        assert server.ended() == 0
+
+
+def test_workers_do_not_outlive_it(home: Path) -> None:
+    with serving(home, "--port", "0", "--workers", "1") as server:
+        server.until("worker with")
+        server.process.kill()
+        server.until("worker stopped")
+
+
+def only_child(parent: int) -> int:
+    """Return the worker: the child that is no PostgreSQL."""
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    rows = [line.split(maxsplit=2) for line in listed]
+    (found,) = (
+        int(pid) for pid, ppid, what in rows if int(ppid) == parent and "--child-of" in what
+    )
+    return found
+
+
 def test_a_port_that_is_taken_is_named_with_what_to_do(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -8,6 +8,7 @@ import pytest
 
 import higherself
 from higherself.db.queryfile import Queries, Query, Slots
+from higherself.workflow.engine.writing import INLINE
 
 FILES = {
     "db/queries.sql": "higherself.db.inspection",
@@ -15,6 +16,10 @@ FILES = {
     "knowledge/erasure.sql": "higherself.knowledge.erasure_postgres",
     "knowledge/ledger.sql": "higherself.knowledge.ledger_postgres",
     "knowledge/queries.sql": "higherself.knowledge.postgres",
+    "messaging/care.sql": "higherself.messaging.care",
+    "messaging/inline.sql": "higherself.workflow.engine.writing",
+    "messaging/queries.sql": "higherself.messaging.statements",
+    "workflow/engine/queries.sql": "higherself.workflow.engine.writing",
 }
 """Every file of queries, and the module that reads it."""
 
@@ -27,13 +32,22 @@ FRAGMENTS = {
     "holders",
     "private",
     "orphaned",
+    "create_instances",
+    "create_nothing",
+    "nothing",
+    "every_instance",
+    "of_status",
+    "of_workflow",
+    "of_workflow_and_status",
+    "in_state",
+    "of_entity",
 }
-"""Conditions that stand inside other queries."""
+"""What stands inside other queries."""
 
 
 def every_query() -> list[tuple[str, Query, Queries]]:
     found = []
-    for module in FILES.values():
+    for module in dict.fromkeys(FILES.values()):
         queries: Queries = import_module(module).QUERIES
         found += [(name, query, queries) for name, query in queries.items()]
     return found
@@ -81,6 +95,11 @@ def test_every_query_fits_the_migrated_schema(
             "bm25": queries.get("bm25", 0),
             "holders": queries.get("holders", 0),
             "uncovered": queries.get("uncovered", 0),
+            "served": queries.get("of_workflow_and_status", 0),
+            "in_state": queries.get("in_state", 0),
+            "of_entity": queries.get("of_entity", 0),
+            "create_instances": queries.get("create_instances", 0),
+            **INLINE,
             "near": queries[near] if near else 0,
             "restriction": queries[restriction] if restriction else 0,
         }

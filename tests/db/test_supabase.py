@@ -238,8 +238,14 @@ async def test_every_table_with_business_rows_is_protected(
             "AND relkind IN ('r', 'p') AND NOT (relrowsecurity AND relforcerowsecurity) "
             "ORDER BY 1"
         ).fetchall()
-    of_no_business = ["embedding_provider", "embedding_space", "embedding_usage"]
-    assert [name for (name,) in rows] == [*of_no_business, "schema_migration"]
+    of_no_business = [
+        "embedding_provider",
+        "embedding_space",
+        "embedding_usage",
+        "schema_migration",
+        "workflow_definition",
+    ]
+    assert [name for (name,) in rows] == of_no_business
 
 
 async def test_roles_of_the_web_see_nothing_of_ours(

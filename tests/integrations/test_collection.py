@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from langchain_core.vectorstores.utils import maximal_marginal_relevance as langchains
 
 from higherself.integrations.collection import entity_of, maximal_marginal_relevance
-from higherself.knowledge.revision import checked_entity
+from higherself.kernel.ids import checked_entity
 
 names = st.text(min_size=1, max_size=70) | st.from_regex(r"[a-z0-9_-]{1,64}", fullmatch=True)
 

@@ -139,8 +139,17 @@ async def test_forgetting_a_business_takes_every_row_with_it(
     await hub.add_embedded([(replace(ANA, source="given"), [1.0, 0, 0])], space=GIVEN)
     ((space,),) = damage("SELECT min(space_id) FROM embedding_space")
     damage("INSERT INTO embedding_refusal VALUES (%s, 'x', 'gallery', 'rude', now())", space)
+    damage(
+        "INSERT INTO message (message_id, entity, topic, source, type, time, correlation_id,"
+        " hop_count, data, priority, status, due_at, leased_until, leased_by)"
+        " SELECT gen_random_uuid(), slug, 't', 's', 't', now(), 'c', 0, '{}', 1, 'leased', now(),"
+        " now(), 'somebody' FROM entity"
+    )
+    damage("INSERT INTO message_inbox SELECT message_id, topic, entity, now() FROM message")
     erased = await hub.forget("gallery")
     assert (erased.documents, set(erased.proof.values())) == (7, {0})
+    assert {"message", "message_inbox"} <= set(erased.proof)
+    assert damage("SELECT DISTINCT entity FROM message") == [("practice",)]
     assert set(erased.proof) == {
         name
         for (name,) in damage(

@@ -33,7 +33,7 @@ async def examine(*, report: Callable[[str], None] = lambda line: None) -> list[
         Check(f"setting {row['name']}", True, f"{row['value'] or 'not set'} ({row['source']})")
         for row in described(settings, sources)
     ]
-    checks.append(_room(settings))
+    checks += [_room(settings), _extensions(settings)]
     tiers: list[Check] = []
     try:
         async with database_url(settings, report=report) as url:
@@ -43,6 +43,19 @@ async def examine(*, report: Callable[[str], None] = lambda line: None) -> list[
     except HigherSelfError as error:
         checks.append(Check("database", False, *_explained(error)))
     return [*checks, *(tiers or await _tiers(settings))]
+
+
+def _extensions(settings: Settings) -> Check:
+    from higherself.app.extensions import load_extensions
+
+    try:
+        found = load_extensions(settings.extensions)
+    except HigherSelfError as error:
+        fix = "correct it, or take its folder out of HIGHERSELF_EXTENSIONS"
+        return Check("extensions", False, str(error), fix)
+    return Check(
+        "extensions", True, f"{len(found.skills)} skills, {len(found.workflows)} workflows"
+    )
 
 
 async def ready(hs: HigherSelf) -> list[Check]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from higherself.app.tier_names import BUILT_IN_TIERS, RERANKERS, PerTier, tier_o
 from higherself.kernel.errors import Misconfigured
 
 DOTENV = ".env"
+SECRETS_BEGIN = "HIGHERSELF_SECRET_"
 
 
 def _http(url: str) -> str:
@@ -282,19 +284,10 @@ def load_settings(
     Raises
         Misconfigured: naming every wrong setting, what is wrong with it, and an example.
     """
-    from dotenv import dotenv_values
-
-    path = (folder or Path.cwd()) / DOTENV
     sources: dict[str, str] = {}
     values: dict[str, Any] = {}
     known = set(Settings.names().values())
-    surrounding = dict(os.environ) if environment is None else environment
-    try:
-        written = dotenv_values(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"{path} cannot be read ({error}); correct or remove it") from error
-    layers = ((str(path), written), ("environment", surrounding))
-    for source, layer in layers:
+    for source, layer in _layers(environment, folder):
         for name, value in layer.items():
             if name in known and value:
                 values[name], sources[name] = _parsed(name, value), source
@@ -302,6 +295,37 @@ def load_settings(
         return Settings.model_validate(values), sources
     except ValidationError as error:
         raise Misconfigured(_explain(error.errors())) from None
+
+
+def load_secrets(
+    environment: dict[str, str] | None = None, *, folder: Path | None = None
+) -> dict[str, str]:
+    """Return the secrets for workflows, by their names in capitals; from where settings are, too.
+
+    Raises
+        Misconfigured: `.env` cannot be read.
+    """
+    return {
+        name.removeprefix(SECRETS_BEGIN).upper(): value
+        for _, layer in _layers(environment, folder)
+        for name, value in layer.items()
+        if name.startswith(SECRETS_BEGIN) and value
+    }
+
+
+def _layers(
+    environment: dict[str, str] | None, folder: Path | None
+) -> tuple[tuple[str, Mapping[str, str | None]], ...]:
+    """Return what is set, by where; what comes later wins."""
+    from dotenv import dotenv_values
+
+    path = (folder or Path.cwd()) / DOTENV
+    surrounding = dict(os.environ) if environment is None else environment
+    try:
+        written = dotenv_values(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path} cannot be read ({error}); correct or remove it") from error
+    return ((str(path), written), ("environment", surrounding))
 
 
 def _parsed(name: str, value: str) -> Any:

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from higherself.app.providers import build_reranker, build_tiers, make_tier
-from higherself.app.settings import Settings, load_settings
+from higherself.app.settings import Settings, load_secrets, load_settings
 from higherself.db.embedded import EmbeddedPostgres
 from higherself.db.migrate import migrate, require_current
 from higherself.db.pool import Database, open_database
@@ -19,6 +20,10 @@ from higherself.knowledge.reranking import GuardedReranker
 from higherself.knowledge.roster import MakeTier
 from higherself.knowledge.search_postgres import SESSION_SETTINGS, PostgresSearch
 from higherself.knowledge.tiers import Tier
+
+if TYPE_CHECKING:
+    from higherself.app.workflows import Hosted
+    from higherself.workflow.engine.engine import Engine
 
 Report = Callable[[str], None]
 
@@ -34,12 +39,26 @@ class HigherSelf:
         knowledge: KnowledgeHub,
         tiers: list[Tier],
         reranker: GuardedReranker,
+        hosted: "Hosted | None" = None,
     ) -> None:
         self.settings = settings
         self.database = database
         self.knowledge = knowledge
         self.tiers = tiers
         self.reranker = reranker
+        self._hosted = hosted
+
+    @property
+    def hosted(self) -> "Hosted":
+        """The engine, with what is installed for it and what its workers need."""
+        if self._hosted is None:
+            raise AssertionError("this was opened with workflows=False")
+        return self._hosted
+
+    @property
+    def workflows(self) -> "Engine":
+        """Starts instances of workflows, moves them on, and shows them."""
+        return self.hosted.engine
 
     @classmethod
     @asynccontextmanager
@@ -49,15 +68,17 @@ class HigherSelf:
         *,
         clock: Clock = SYSTEM_CLOCK,
         report: Report = lambda line: None,
+        workflows: bool = True,
     ) -> "AsyncIterator[HigherSelf]":
         """Yield a running server (settings from the environment unless given).
 
         Without ``DATABASE_URL`` the embedded PostgreSQL is started, or joined if another process
         of the same home runs it, and brought up to date. ``report`` gets a line for a person when
-        something takes long.
+        something takes long. With ``workflows`` false neither the engine nor extensions are loaded,
+        which makes it faster for those who want the knowledge hub alone.
 
         Raises
-            Misconfigured: a setting, the database or the installation is wrong; the text says how.
+            Misconfigured: a setting, an extension, the database or the installation is wrong; the text says how.
             Unavailable: the database does not answer.
         """
         settings = settings or load_settings()[0]
@@ -81,12 +102,21 @@ class HigherSelf:
             make = partial(make_tier, settings=settings, clock=clock, ledger=ledger)
             knowledge = _knowledge(database, clock, tiers, make, reranker)
             stack.push_async_callback(knowledge.close)
+            hosted = None
+            if workflows:
+                from higherself.app.workflows import open_hosted
+
+                opening = open_hosted(
+                    url, database, clock=clock, folders=settings.extensions, secrets=load_secrets()
+                )
+                hosted = await stack.enter_async_context(opening)
             yield cls(
                 settings=settings,
                 database=database,
                 knowledge=knowledge,
                 tiers=tiers,
                 reranker=reranker,
+                hosted=hosted,
             )
 
 

@@ -30,7 +30,7 @@ async def demo(*, keep_serving: bool, as_json: bool) -> None:
     from higherself.kernel.clock import SYSTEM_CLOCK
 
     settings = demo_settings(load_settings()[0])
-    async with HigherSelf.open(settings, report=say) as hs:
+    async with HigherSelf.open(settings, report=say, workflows=keep_serving) as hs:
         with ExitStack() as stack:
             report = await run_demo(
                 hs,

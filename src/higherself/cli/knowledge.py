@@ -78,7 +78,7 @@ async def add(
         local_only=local_only,
     )
     total = files.count()
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         with ingest_progress(total) as progress:
             try:
                 report = await hs.knowledge.add(files.documents(), progress=progress)
@@ -143,7 +143,7 @@ async def search(
     wanted = _pairs(metadata)
     if budget is not None and not quoted:
         raise click.UsageError("--budget goes with --quoted")
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         answer = await hs.knowledge.search(
             query,
             limit=limit,
@@ -187,7 +187,7 @@ async def show(
     """Show a DOCUMENT with its chunks (by identifier or name), or list the newest documents."""
     from higherself.app.wiring import HigherSelf
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         if document is None:
             page = await hs.knowledge.page(entity=entity, source=source, after=after, limit=limit)
             if as_json:
@@ -221,7 +221,7 @@ async def stats(*, entity: str | None, as_json: bool) -> None:
     """Show how much the hub holds."""
     from higherself.app.wiring import HigherSelf
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         found = await hs.knowledge.stats(entity=entity)
         found["spaces"] = await hs.knowledge.spaces(entity=entity)
     if as_json:
@@ -258,7 +258,7 @@ async def evaluate(
     from higherself.cli.progress import ingest_progress
     from higherself.knowledge.files import line_count
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         with ingest_progress(line_count(dataset / "corpus.jsonl")) as progress:
             found = await hs.knowledge.evaluate(
                 dataset, modes=[cast("Mode", mode)], limit=limit, progress=progress

@@ -33,7 +33,7 @@ async def verify(*, repair: bool, entity: str | None, as_json: bool) -> None:
     """
     from higherself.app.wiring import HigherSelf
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         findings = await hs.knowledge.verify(repair=repair, entity=entity, progress=say)
     ok = all(finding.ok for finding in findings)
     if as_json:
@@ -61,7 +61,7 @@ async def export(*, entity: str | None, as_json: bool) -> None:
     from higherself.kernel.jsonvalue import shown
     from higherself.knowledge.exported import exported
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         opening = '{"documents": [\n'
         async for document in hs.knowledge.export(entity):
             line = shown(exported(document), indent=None)
@@ -93,7 +93,7 @@ async def import_(*, file: Path, entity: str | None, dry_run: bool, as_json: boo
     stdin = str(file) == "-"
     with _opened(file, stdin=stdin) as stream:
         lines = read_exported(stream, name="standard input" if stdin else printable(file))
-        async with HigherSelf.open(report=say) as hs:
+        async with HigherSelf.open(report=say, workflows=False) as hs:
             with ingest_progress(None if stdin else line_count(file)) as progress:
                 try:
                     report = await hs.knowledge.restore(
@@ -122,7 +122,7 @@ async def delete(
     """
     from higherself.app.wiring import HigherSelf
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         erased = await hs.knowledge.delete(documents, entity=entity)
         shredded = await _shredded(hs.knowledge) if shred else None
     _show_erased(
@@ -140,7 +140,7 @@ async def delete(
 @as_json
 @asynchronous
 async def forget(*, entity: str, yes: bool, shred: bool, as_json: bool) -> None:
-    """Delete a business (ENTITY) with all its documents and everything made of them.
+    """Delete a business (ENTITY) with all its documents, everything made of them, and its messages.
 
     Afterwards every table is searched for what is left; that is the proof in --json.
     """
@@ -151,7 +151,7 @@ async def forget(*, entity: str, yes: bool, shred: bool, as_json: bool) -> None:
             f"this deletes everything that {entity} knows; export it first if in doubt, "
             "then say --yes"
         )
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         erased = await hs.knowledge.forget(entity)
         shredded = await _shredded(hs.knowledge) if shred else None
     _show_erased(
@@ -173,7 +173,7 @@ async def shred(*, as_json: bool) -> None:
     """
     from higherself.app.wiring import HigherSelf
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         shredded = await _shredded(hs.knowledge)
     _show_erased({}, f"{shredded.tables} tables written anew", shredded, as_json=as_json)
 

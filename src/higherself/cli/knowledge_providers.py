@@ -39,7 +39,7 @@ async def _described() -> tuple[list[dict[str, Any]], dict[str, Any]]:
     try:
         remote = any(tier.live and not tier.on_machine for tier in tiers)
         if remote or (reranker.live and not reranker.on_machine):
-            async with HigherSelf.open(settings, report=say) as hs:
+            async with HigherSelf.open(settings, report=say, workflows=False) as hs:
                 return [tier.described() for tier in hs.tiers], hs.reranker.described()
     except HigherSelfError as error:
         say(f"what happened before is not known: {error}")

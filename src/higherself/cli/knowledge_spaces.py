@@ -32,7 +32,7 @@ def spaces(context: click.Context, *, as_json: bool) -> None:
 async def _show(*, as_json: bool) -> None:
     from higherself.app.wiring import HigherSelf
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         found = await hs.knowledge.spaces()
     if as_json:
         print_json({"spaces": found})
@@ -57,7 +57,7 @@ async def add(*, tier: str, model: str, dimensions: int | None, as_json: bool) -
     """Add a space that a tier fills beside the one that answers."""
     from higherself.app.wiring import HigherSelf
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         added = await hs.knowledge.add_space(tier, model, dimensions)
     if as_json:
         print_json({"space": added.name, "state": added.state, "waiting": added.waiting})
@@ -76,7 +76,7 @@ async def activate(*, space: str, force: bool, as_json: bool) -> None:
     """Let a space answer for its tier, once it covers everything and finds as much as the old one."""
     from higherself.app.wiring import HigherSelf
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         compared = await hs.knowledge.activate_space(space, force=force)
     if as_json:
         print_json({"space": space, "state": "active", "compared": compared})
@@ -92,7 +92,7 @@ async def retire(*, space: str, as_json: bool) -> None:
     """Fill a space no longer. Its vectors stay until it is dropped."""
     from higherself.app.wiring import HigherSelf
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         await hs.knowledge.retire_space(space)
     _told_state(space, "retired", as_json=as_json)
 
@@ -105,7 +105,7 @@ async def drop(*, space: str, as_json: bool) -> None:
     """Delete a retired space with all its vectors."""
     from higherself.app.wiring import HigherSelf
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         await hs.knowledge.drop_space(space)
     _told_state(space, "dropped", as_json=as_json)
 
@@ -118,7 +118,7 @@ async def reembed(*, space: str | None, as_json: bool) -> None:
     """Embed whatever waits for a vector. Interrupted, it goes on where it stopped."""
     from higherself.app.wiring import HigherSelf
 
-    async with HigherSelf.open(report=say) as hs:
+    async with HigherSelf.open(report=say, workflows=False) as hs:
         with backlog_progress() as report:
             filled = await hs.knowledge.reembed(space, report=report)
     done: dict[str, Any] = {

@@ -12,8 +12,11 @@ from higherself.kernel.errors import HigherSelfError, Unavailable
 
 COMMANDS = {
     "demo": ("higherself.cli.demo", "Walk through everything on sample data, offline."),
-    "serve": ("higherself.cli.serve", "Run the API and the dashboard."),
+    "serve": ("higherself.cli.serve", "Run the API, the dashboard and a worker."),
+    "worker": ("higherself.cli.worker", "Run one more worker, on this or another machine."),
+    "workflow": ("higherself.cli.workflow", "Start workflows, see where they are, steer them."),
     "knowledge": ("higherself.cli.knowledge", "Add documents, search them, care for them."),
+    "messages": ("higherself.cli.messages", "Look at messages, decide about dead letters."),
     "db": ("higherself.cli.db", "Migrate the database, look at it, roll it back."),
     "doctor": ("higherself.cli.doctor", "Check everything the server depends on."),
     "completion": ("higherself.cli.completion", "Print the completion script for a shell."),

@@ -2,10 +2,13 @@
 
 import asyncio
 import functools
+import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 _OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters but tab and line feed, and those that turn the direction of writing."""
+
+NARROW = 80
+"""Characters of JSON that are shown in one line."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -69,6 +75,28 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for index, row in enumerate([list(headers), *cells]):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo(click.style(line.rstrip(), bold=index == 0))
+
+
+def facts(named: Mapping[str, object]) -> None:
+    """Print what is known of one thing, a line or more for each name; what is empty is left out."""
+    width = max(map(len, named), default=0) + 2
+    for name, value in named.items():
+        if value not in (None, "", [], {}, ()):
+            said = plain(_told(value)).replace("\n", "\n" + " " * width)
+            click.echo(f"{name + ':':<{width}}{said}")
+
+
+def _told(value: object) -> str:
+    match value:
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S %Z}".rstrip()
+        case Mapping() | list() | tuple():
+            flat = shown(value, indent=None)
+            return flat if len(flat) <= NARROW else shown(value)
+        case _ if is_dataclass(value):
+            return _told(json.loads(shown(value, indent=None)))
+        case _:
+            return str(value)
 
 
 def show_checks(checks: "Sequence[Check]", *, as_json: bool) -> bool:

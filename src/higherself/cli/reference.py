@@ -114,8 +114,10 @@ def settings_page() -> str:
         "runs; the environment wins. An empty value means unset. A wrong value is refused at "
         "start, with its name, what is wrong with it, and an example. `higherself doctor` shows "
         "each setting, and where it came from; secrets are masked.",
-        "Settings of parts that are still to come (Notion, agents, messages) are checked already, "
-        "and used by nothing yet.",
+        "Settings of parts that are still to come (Notion, agents) are checked already, and used "
+        "by nothing yet.",
+        "What a workflow calls `secrets.crm_token` is set as `HIGHERSELF_SECRET_CRM_TOKEN` where "
+        "workers run, in the environment or in `.env`; it is not shown anywhere.",
         _table(["Setting", "Meaning", "Default", "Example"], rows),
     )
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from higherself.cli.output import say
+from higherself.cli.output import plain, say
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,25 +25,34 @@ SECONDS_TO_DRAIN = 20
     type=click.IntRange(0, 65535),
     help="The port to listen on; 0: any that is free. Default: HIGHERSELF_PORT, or 8787.",
 )
-def serve(*, host: str | None, port: int | None) -> None:
-    """Run the API and the dashboard until Ctrl-C or SIGTERM.
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 256),
+    default=0,
+    show_default=True,
+    help="Worker processes beside the one inside.",
+)
+def serve(*, host: str | None, port: int | None, workers: int) -> None:
+    """Run the API, the dashboard and a worker until Ctrl-C or SIGTERM.
 
-    Then requests that have begun are answered, and the embedded PostgreSQL is stopped.
+    Then requests that have begun are answered, activities that run may finish for 20 seconds, and
+    the embedded PostgreSQL is stopped.
     """
     import asyncio
 
-    asyncio.run(_serve(host, port))
+    asyncio.run(_serve(host, port, workers))
 
 
-async def _serve(host: str | None, port: int | None) -> None:
+async def _serve(host: str | None, port: int | None, workers: int) -> None:
     from higherself.app.settings import load_settings
     from higherself.app.wiring import HigherSelf
+    from higherself.cli.stopping import asked_to_stop
 
-    stop = _asked_to_stop()
+    stop = asked_to_stop()
     settings, _ = load_settings()
     with listen(host or settings.host, settings.port if port is None else port) as listener:
         async with HigherSelf.open(settings, report=say) as hs:
-            await serve_until_stopped(hs, listener=listener, stop=stop)
+            await serve_until_stopped(hs, listener=listener, stop=stop, workers=workers)
     say("stopped")
 
 
@@ -52,8 +61,11 @@ async def serve_until_stopped(
     *,
     listener: "socket.socket | None" = None,
     stop: "asyncio.Event | None" = None,
+    workers: int = 0,
 ) -> None:
     """Serve ``hs`` until SIGTERM or Ctrl-C; answer what has begun, then return.
+
+    It runs activities itself, and ``workers`` more processes do; these stop with it.
 
     Raises
         Misconfigured: the address of the settings cannot be listened on; the text says why.
@@ -63,10 +75,12 @@ async def serve_until_stopped(
     import uvicorn
 
     from higherself.app.telemetry import install_telemetry
-    from higherself.kernel.tasks import in_background
+    from higherself.cli.processes import keep_workers
+    from higherself.cli.stopping import asked_to_stop
+    from higherself.kernel.tasks import in_background, side_by_side
 
     at = listener or listen(hs.settings.host, hs.settings.port)
-    asked = stop or _asked_to_stop()
+    asked = stop or asked_to_stop()
 
     class Server(uvicorn.Server):
         def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
@@ -80,7 +94,15 @@ async def serve_until_stopped(
             return asked.is_set() or await super().on_tick(counter)
 
     install_telemetry(hs.settings)
-    async with in_background(hs.knowledge.upkeep.keep_up()):
+    for problem in (await hs.hosted.install()).problems.values():
+        say(plain(problem))
+    beside = side_by_side(
+        hs.knowledge.upkeep.keep_up(),
+        hs.hosted.worker().run(),
+        hs.hosted.upkeep(),
+        keep_workers(workers),
+    )
+    async with in_background(beside):
         await Server(http_config(compose(hs))).serve(sockets=[at])
 
 
@@ -142,20 +164,3 @@ def listen(host: str, port: int) -> "socket.socket":
 def _url(listener: "socket.socket") -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-
-
-def _asked_to_stop() -> "asyncio.Event":
-    """Return an event that SIGTERM and Ctrl-C set from now on. A second Ctrl-C interrupts."""
-    import asyncio
-    import signal
-
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def interrupted() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
-
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, interrupted)
-    return stop

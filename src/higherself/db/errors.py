@@ -111,3 +111,9 @@ def translate(error: psycopg.Error) -> HigherSelfError | None:
         if isinstance(error, kinds):
             return ours(text.format(reason=reason))
     return None
+
+
+def translated(error: Exception) -> Exception:
+    """Return our error for ``error``, or ``error`` itself if we have none for it."""
+    ours = translate(error) if isinstance(error, psycopg.Error) else None
+    return ours or error

@@ -18,7 +18,7 @@ from higherself.kernel import telemetry
 from higherself.kernel.backoff import exponential
 from higherself.kernel.clock import Clock
 from higherself.kernel.errors import HigherSelfError
-from higherself.kernel.tasks import task_group
+from higherself.kernel.tasks import raise_if_cancelled, task_group
 
 POLL = timedelta(seconds=1)
 """How long a subscriber waits at most where LISTEN does not work."""
@@ -124,6 +124,7 @@ class Notifications:
     async def _receive(self, connection: psycopg.AsyncConnection[Any]) -> None:
         async for notification in connection.notifies():
             self._hint(notification.channel)
+            raise_if_cancelled()
 
     def _hint(self, channel: str) -> None:
         """Wake the subscribers of ``channel``.

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL: the pool, and transactions that know whose rows they may see."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -125,16 +125,12 @@ class Transaction:
         await self.connection.execute(text.encode())
 
     @asynccontextmanager
-    async def copy(
-        self, query: Query, types: Sequence[str | int] = (), slots: Slots | None = None
-    ) -> AsyncIterator[AsyncCopy]:
-        """Open the binary COPY that ``query`` describes: for rows of ``types``, or ready bytes."""
+    async def copy(self, query: Query, slots: Slots | None = None) -> AsyncIterator[AsyncCopy]:
+        """Open the COPY that ``query`` describes, for bytes in its format."""
         async with (
             self.connection.cursor() as cursor,
             cursor.copy(query.statement(slots)) as copy,
         ):
-            if types:
-                copy.set_types(types)
             yield copy
 
 

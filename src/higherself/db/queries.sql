@@ -131,3 +131,8 @@ VALUES (%(number)s, %(name)s, %(checksum)s, %(applied_at)s);
 
 -- name: forget_migration :none
 DELETE FROM higherself.schema_migration WHERE number = %(number)s;
+
+-- name: remember_entity :none
+-- A business is known from the first row on that is its own.
+INSERT INTO entity (slug, name, created_at) VALUES (%(slug)s, %(name)s, %(now)s)
+ON CONFLICT (slug) DO NOTHING;

@@ -125,7 +125,8 @@ class _Life:
         """Return what is open, opened by the first who asks; after a failure the next one tries."""
         async with self._opening:
             if self._hs is None:
-                self._hs = await self._stack.enter_async_context(HigherSelf.open(self._settings))
+                opening = HigherSelf.open(self._settings, workflows=False)
+                self._hs = await self._stack.enter_async_context(opening)
             return self._hs
 
 

@@ -36,6 +36,36 @@ def check_json(value: Any, path: str = "") -> JsonValue:
         NotJson: naming the path of the first part that is no JSON: another type, a key that
             is no string, NaN or an infinity, a NUL character, a lone surrogate.
     """
+    return value if _fits(value) else _checked(value, path)
+
+
+def _fits(value: Any) -> bool:
+    """Return whether ``value`` is JSON of the plainest kinds: most is, and this is soon seen."""
+    kind = type(value)
+    if kind is str:
+        return "\0" not in value and (value.isascii() or _is_utf8(value))
+    if kind is dict:
+        for key, item in value.items():
+            if type(key) is not str or not _fits(key) or not _fits(item):
+                return False
+        return True
+    if kind is list or kind is tuple:
+        return all(map(_fits, value))
+    if kind is float:
+        return math.isfinite(value)
+    return value is None or kind is int or kind is bool
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _checked(value: Any, path: str) -> JsonValue:
+    """Return ``value`` if it is JSON, whatever its classes; find the first part that is none."""
     match value:
         case None | bool() | int():
             pass
@@ -49,10 +79,10 @@ def check_json(value: Any, path: str = "") -> JsonValue:
                 if not isinstance(key, str):
                     raise NotJson(path, f"the key {key!r} is not a string")
                 _check_text(key, f"{path}.{key!r}")
-                check_json(item, f"{path}.{key}" if path else key)
+                _checked(item, f"{path}.{key}" if path else key)
         case list() | tuple():
             for index, item in enumerate(value):
-                check_json(item, f"{path}[{index}]")
+                _checked(item, f"{path}[{index}]")
         case _:
             raise NotJson(path, f"a {type(value).__name__} is not a JSON value")
     checked: JsonValue = value
@@ -62,10 +92,8 @@ def check_json(value: Any, path: str = "") -> JsonValue:
 def _check_text(text: str, path: str) -> None:
     if "\0" in text:
         raise NotJson(path, "it contains a NUL character")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise NotJson(path, "it contains half of a surrogate pair") from None
+    if not _is_utf8(text):
+        raise NotJson(path, "it contains half of a surrogate pair")
 
 
 _CANONICAL = json.JSONEncoder(

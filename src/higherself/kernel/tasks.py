@@ -39,6 +39,25 @@ async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             task.cancel()
 
 
+async def side_by_side(*works: Coroutine[Any, Any, None]) -> None:
+    """Run ``works`` until all are done. Cancelling this cancels all at once, and waits for all."""
+    async with task_group() as group:
+        for work in works:
+            group.create_task(work)
+
+
+def raise_if_cancelled() -> None:
+    """Raise `CancelledError` if this task was cancelled, and something on the way swallowed that.
+
+    So does `asyncio.wait_for` of Python 3.11, on which the database driver waits, with what comes
+    together with the answer (https://github.com/python/cpython/issues/86296). Whoever goes on for
+    ever asks in every round.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def abandonable(function: Callable[[], T]) -> T:
     """Return what ``function`` returns, called in a thread that nobody has to wait for.
 

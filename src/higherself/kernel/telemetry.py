@@ -1,6 +1,6 @@
 """Where events leave the program: counters, gauges, durations and log lines.
 
-Code anywhere calls the four functions below. Until a sink is installed (by `app`), they do
+Code anywhere calls the functions below. Until a sink is installed (by `app`), they do
 nothing. Names are ``feature.thing.past_verb``; labels have few values (never a tenant, an
 identifier or a text).
 """
@@ -65,6 +65,11 @@ def count(name: str, amount: float = 1, **labels: str) -> None:
 def gauge(name: str, value: float, **labels: str) -> None:
     """Set the gauge ``name``."""
     _sink.gauge(name, value, labels)
+
+
+def duration(name: str, seconds: float, **labels: str) -> None:
+    """Record how long something took."""
+    _sink.duration(name, seconds, labels)
 
 
 @contextmanager

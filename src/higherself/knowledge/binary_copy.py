@@ -9,6 +9,8 @@ in pgvector's halfvec.c.
 
 import struct
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,3 +77,78 @@ def vector_rows(entity: str, digests: Sequence[bytes], vectors: NDArray[np.float
     rows["size"], rows["dimensions"] = 4 + 2 * dimensions, dimensions
     rows["vector"] = vectors
     return rows.tobytes()
+
+
+def document_row(
+    identifier: UUID,
+    names: Sequence[str | None],
+    tags: Sequence[str],
+    rest: Sequence[str | bytes | None],
+    version: int,
+    times: bytes,
+    trust: str,
+    blanks: str | None,
+    *,
+    local_only: bool,
+) -> bytes:
+    """Return the row of a document: ``names``, ``tags``, the ``rest``, its version and ``times``."""
+    return b"".join(
+        (
+            _DOCUMENT_BEGINS, identifier.bytes, *map(_field, names), _texts(tags),
+            *map(_field, rest), _INT4, version.to_bytes(4), times, _field(trust), _BOOLEAN,
+            b"\1" if local_only else b"\0", _field(blanks),
+        )
+    )  # fmt: skip
+
+
+def chunk_row(
+    number: int,
+    document: UUID,
+    entity: str,
+    headings: Sequence[str],
+    places: tuple[int, int, int, int],
+    text: str,
+    digest: bytes,
+) -> bytes:
+    """Return the row of a chunk; ``places`` are its ordinal, start, end and tokens."""
+    ordinal, start, end, tokens = places
+    return b"".join(
+        (
+            _CHUNK_BEGINS.pack(10, 8, number, 16), document.bytes, _field(entity),
+            _ONE_INT.pack(4, ordinal), _texts(headings),
+            _THREE_INTS.pack(4, start, 4, end, 4, tokens), _field(text), _field(digest),
+        )
+    )  # fmt: skip
+
+
+def instant(at: datetime | None) -> bytes:
+    """Return the field of an instant."""
+    if at is None:
+        return _NULL
+    return _INSTANT.pack(8, (at - _EPOCH) // _MICROSECOND)
+
+
+def _field(value: str | bytes | None) -> bytes:
+    if value is None:
+        return _NULL
+    data = value.encode() if isinstance(value, str) else value
+    return len(data).to_bytes(4) + data
+
+
+def _texts(values: Sequence[str]) -> bytes:
+    if not values:
+        return _NO_TEXTS
+    items = b"".join(map(_field, values))
+    return _ARRAY.pack(20 + len(items), 1, 0, _TEXT, len(values), 1) + items
+
+
+_TEXT = 25
+_NULL = b"\xff\xff\xff\xff"
+_INT4, _BOOLEAN = (4).to_bytes(4), (1).to_bytes(4)
+_DOCUMENT_BEGINS = struct.pack(">hi", 17, 16)
+_CHUNK_BEGINS = struct.Struct(">hiqi")
+_ONE_INT, _THREE_INTS = struct.Struct(">ii"), struct.Struct(">iiiiii")
+_INSTANT = struct.Struct(">iq")
+_ARRAY = struct.Struct(">iiiiii")
+_NO_TEXTS = struct.pack(">iiii", 12, 0, 0, _TEXT)
+_EPOCH, _MICROSECOND = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)

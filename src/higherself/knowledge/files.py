@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from higherself.kernel.errors import Rejected
+from higherself.kernel.ids import checked_entity
 from higherself.kernel.jsonvalue import check_json
 from higherself.knowledge.hub import KnowledgeHub
 from higherself.knowledge.model import Failure, NewDocument, Trust
 from higherself.knowledge.readers import find, read
-from higherself.knowledge.revision import checked_entity
 
 DEFAULT_SOURCE = "files"
 _RECORDS = {".jsonl", ".ndjson", ".json"}

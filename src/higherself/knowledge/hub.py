@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from higherself.kernel.clock import Clock
 from higherself.kernel.errors import Unavailable
-from higherself.kernel.ids import ChunkId, DocumentId
+from higherself.kernel.ids import ChunkId, DocumentId, checked_entity
 from higherself.kernel.jsonvalue import JsonValue
 from higherself.knowledge.backlog import Backlog, Filled
 from higherself.knowledge.backlog import Progress as BacklogProgress
@@ -39,7 +39,6 @@ from higherself.knowledge.model import (
 from higherself.knowledge.ports import Catalogue, DocumentStore, SearchIndex
 from higherself.knowledge.reranking import GuardedReranker, no_reranker
 from higherself.knowledge.restore import restore
-from higherself.knowledge.revision import checked_entity
 from higherself.knowledge.roster import MakeTier, Roster, no_tier
 from higherself.knowledge.search import Request, Search
 from higherself.knowledge.switching import Comparison, Switching

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import AsyncConnection
 
+from higherself.db.entities import remember_entity
 from higherself.db.errors import WriteCollided
 from higherself.db.pool import EVERY_ENTITY, Database, Transaction
 from higherself.db.queryfile import Slots, read_queries
@@ -18,7 +19,15 @@ from higherself.kernel.clock import Clock
 from higherself.kernel.ids import ChunkId, DocumentId, SpaceId
 from higherself.kernel.jsonvalue import canonical
 from higherself.knowledge.analysis import analyse
-from higherself.knowledge.binary_copy import BEGIN, END, posting_rows, vector_rows
+from higherself.knowledge.binary_copy import (
+    BEGIN,
+    END,
+    chunk_row,
+    document_row,
+    instant,
+    posting_rows,
+    vector_rows,
+)
 from higherself.knowledge.errors import SpaceMismatch
 from higherself.knowledge.labels import labels
 from higherself.knowledge.lexical import EVERY_CHUNK, invert
@@ -34,6 +43,9 @@ from higherself.knowledge.ports import Change, Content, Deleted, Filling
 from higherself.knowledge.revision import Piece, in_context
 
 QUERIES = read_queries("higherself.knowledge")
+
+ROWS_AT_ONCE = 256
+"""Rows sent in one piece: the server is at some while the next are made."""
 
 SHORT_RUN = 1024
 """Chunks; runs below this are merged, once many have gathered."""
@@ -55,13 +67,6 @@ SPACE_TABLE = (
 """The statements that make the table of a space."""
 
 _UNIT = chr(31)
-_DOCUMENT_TYPES = (
-    "uuid", "text", "text", "text", "text", "text", "text[]", "text", "text", "bytea", "bytea",
-    "int4", "timestamptz", "timestamptz", "text", "bool", "text",
-)  # fmt: skip
-_CHUNK_TYPES = (
-    "int8", "uuid", "text", "int4", "text[]", "int4", "int4", "int4", "text", "bytea",
-)  # fmt: skip
 
 
 class PostgresDocuments:
@@ -199,7 +204,7 @@ class PostgresDocuments:
         if new := set(entities) - self._known:
             async with self._database.transaction(entity=scope) as tx:
                 for entity in sorted(new):
-                    await _remember_entity(tx, entity, self._clock)
+                    await remember_entity(tx, entity, self._clock.now())
             self._known |= new
 
     async def fill(self, filling: Filling) -> None:
@@ -348,19 +353,13 @@ class PostgresDocuments:
         return True
 
     async def _save_documents(self, tx: Transaction, changes: Sequence[Change]) -> None:
-        now = self._clock.now()
-        async with tx.copy(QUERIES["copy_documents"], _DOCUMENT_TYPES) as copy:
-            for change in changes:
-                new = change.document
-                await copy.write_row(
-                    (
-                        change.document_id, new.entity, new.source, new.external_id, new.title,
-                        new.uri, list(new.tags), canonical(new.metadata).decode(),
-                        canonical(labels(new.tags, new.metadata)).decode(), change.content_hash,
-                        change.attributes_hash, change.version, new.at, now,
-                        new.trust, new.local_only, change.blanks,
-                    )
-                )  # fmt: skip
+        now = instant(self._clock.now())
+        async with tx.copy(QUERIES["copy_documents"]) as copy:
+            await copy.write(BEGIN)
+            for at in range(0, len(changes), ROWS_AT_ONCE):
+                some = changes[at : at + ROWS_AT_ONCE]
+                await copy.write(b"".join([_document_row(each, now) for each in some]))
+            await copy.write(END)
         known = [change.document_id for change in changes if change.version > 1]
         written = 0
         if len(known) < len(changes):
@@ -402,11 +401,6 @@ async def _drop_private(tx: Transaction, changes: Sequence[Change]) -> None:
                 {"documents": private, "on_machine": False},
                 {"embedding": _space(row).table, "holders": QUERIES["holders"]},
             )
-
-
-async def _remember_entity(tx: Transaction, slug: str, clock: Clock) -> None:
-    name = slug.replace("_", " ").replace("-", " ").title()
-    await tx.run(QUERIES["remember_entity"], {"slug": slug, "name": name, "now": clock.now()})
 
 
 async def _chunks_of(
@@ -481,9 +475,12 @@ async def _numbered(tx: Transaction, changes: Sequence[Change]) -> list[Added]:
 
 
 async def _add_chunks(tx: Transaction, added: Sequence[Added]) -> None:
-    async with tx.copy(QUERIES["copy_chunks"], _CHUNK_TYPES) as copy:
-        for each in added:
-            await copy.write_row(_chunk_row(*each))
+    async with tx.copy(QUERIES["copy_chunks"]) as copy:
+        await copy.write(BEGIN)
+        for at in range(0, len(added), ROWS_AT_ONCE):
+            some = added[at : at + ROWS_AT_ONCE]
+            await copy.write(b"".join([_chunk_row(*each) for each in some]))
+        await copy.write(END)
     await tx.run(QUERIES["insert_chunks"])
 
 
@@ -510,13 +507,35 @@ def _inverted(added: Sequence[Added]) -> bytes:
     return b"".join(posting_rows(entity, invert(chunks)) for entity, chunks in by_entity.items())
 
 
-def _chunk_row(number: ChunkId, change: Change, piece: Piece) -> tuple[Any, ...]:
-    passage = piece.passage
-    return (
-        number, change.document_id, change.document.entity, passage.ordinal,
-        list(passage.headings), passage.start, passage.end, passage.tokens, passage.text,
-        piece.content_hash,
+def _document_row(change: Change, now: bytes) -> bytes:
+    new = change.document
+    return document_row(
+        change.document_id,
+        (new.entity, new.source, new.external_id, new.title, new.uri),
+        new.tags,
+        (
+            canonical(new.metadata), canonical(labels(new.tags, new.metadata)),
+            change.content_hash, change.attributes_hash,
+        ),
+        change.version,
+        instant(new.at) + now,
+        new.trust,
+        change.blanks,
+        local_only=new.local_only,
     )  # fmt: skip
+
+
+def _chunk_row(number: ChunkId, change: Change, piece: Piece) -> bytes:
+    passage = piece.passage
+    return chunk_row(
+        number,
+        change.document_id,
+        change.document.entity,
+        passage.headings,
+        (passage.ordinal, passage.start, passage.end, passage.tokens),
+        passage.text,
+        piece.content_hash,
+    )
 
 
 async def _add_vectors(

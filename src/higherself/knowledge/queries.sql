@@ -1,8 +1,3 @@
--- name: remember_entity :none
--- A business is known from its first document on.
-INSERT INTO entity (slug, name, created_at) VALUES (%(slug)s, %(name)s, %(now)s)
-ON CONFLICT (slug) DO NOTHING;
-
 -- name: list_entities :many
 SELECT entity.slug, entity.name, count(document.document_id) AS documents
 FROM entity LEFT JOIN document ON document.entity = entity.slug

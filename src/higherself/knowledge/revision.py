@@ -6,7 +6,6 @@ and its postings), the rest goes or comes.
 """
 
 import math
-import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from decimal import Decimal
 from typing import get_args
 
 from higherself.kernel.errors import Rejected
+from higherself.kernel.ids import checked_entity
 from higherself.kernel.jsonvalue import JsonValue, canonical, check_json, content_hash
 from higherself.knowledge.chunking import split
 from higherself.knowledge.errors import DocumentRejected
@@ -30,7 +30,6 @@ LARGEST_PASSAGE = 256
 """Tokens. A model with a longer window gets no longer passages: so the model on this machine, whose
 window this is, can embed whatever was split for another."""
 
-_ENTITY = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _LONGEST_NAME = 1_000
 _LONGEST_KEY = 2_500
 """Bytes. An index takes 2,704 of everything that names a document."""
@@ -62,20 +61,6 @@ class Revision:
             found.append(text[end : passage.start])
             end = max(end, passage.end)
         return "".join([*found, text[end:]])
-
-
-def checked_entity(slug: str) -> str:
-    """Return ``slug`` if it can name a business.
-
-    Raises
-        Rejected: it cannot.
-    """
-    if not _ENTITY.fullmatch(slug):
-        raise Rejected(
-            f"entity {slug!r} is not a slug: use up to 63 lower-case letters, digits, - and _, "
-            "for example the_7_space"
-        )
-    return slug
 
 
 def checked_name(document: NewDocument) -> NewDocument:

@@ -5,6 +5,7 @@ the next takes no more than a question in another space. Vectors of different sp
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -81,6 +82,7 @@ class Roster:
         self._left_out: tuple[bool, set[SpaceId]] = (False, set())
         self._read_at: float | None = None
         self._counted: dict[str, tuple[float, Coverage]] = {}
+        self._counting: dict[str, asyncio.Lock] = {}
         self._reading = asyncio.Lock()
 
     @property
@@ -124,12 +126,7 @@ class Roster:
         leaves_out = stored.space_id in refusing or (private and not stored.on_machine)
         if not stored.waiting:
             return Standing(member, None, leaves_out)
-        now = self._clock.monotonic()
-        counted_at, coverage = self._counted.get(stored.name, (None, None))
-        if coverage is None or counted_at is None or now - counted_at > COUNTED.total_seconds():
-            coverage = await self._catalogue.coverage(stored)
-            self._counted[stored.name] = now, coverage
-        return Standing(member, coverage, leaves_out)
+        return Standing(member, await self._coverage(stored), leaves_out)
 
     async def spaces(self) -> list[StoredSpace]:
         """Return every space there is; those of the live tiers are made if need be."""
@@ -153,6 +150,27 @@ class Roster:
         """Release the tiers made for other spaces."""
         for tier in self._siblings.values():
             await tier.close()
+
+    async def _coverage(self, space: StoredSpace) -> Coverage:
+        """Return the coverage as it was last counted; whoever finds that old counts anew.
+
+        One at a time: the others go by the old count meanwhile, or wait if there is none.
+        """
+        counting = self._counting.setdefault(space.name, asyncio.Lock())
+        if (coverage := self._counted_lately(space)) is not None:
+            return coverage
+        if counting.locked() and space.name in self._counted:
+            return self._counted[space.name][1]
+        async with counting:
+            if (coverage := self._counted_lately(space)) is None:
+                coverage = await self._catalogue.coverage(space)
+                self._counted[space.name] = self._clock.monotonic(), coverage
+        return coverage
+
+    def _counted_lately(self, space: StoredSpace) -> Coverage | None:
+        counted_at, coverage = self._counted.get(space.name, (-math.inf, None))
+        recent = self._clock.monotonic() - counted_at <= COUNTED.total_seconds()
+        return coverage if recent else None
 
     async def _read(self) -> None:
         async with self._reading:

@@ -233,7 +233,7 @@ async def _hits(reader: SearchReader, request: Request, found: _Found) -> list[H
         if chunk_id not in described:
             continue
         document, chunk = described[chunk_id]
-        near_by = around.get(chunk_id, [])
+        near_by = around.get(chunk_id, ())
         hits.append(
             Hit(
                 rank=len(hits) + 1,
@@ -282,7 +282,10 @@ def checked(request: Request) -> Request:
         raise QueryRejected("a reranker reads the query; give it in words, or do without `rerank`")
     if not 0 <= request.neighbours <= 10:
         raise QueryRejected(f"neighbours is {request.neighbours}; it must be from 0 to 10")
-    return replace(request, filter=replace(request.filter, phrases=phrases(request.text)))
+    found = phrases(request.text)
+    if found == asked.phrases:
+        return request
+    return replace(request, filter=replace(asked, phrases=found))
 
 
 def _depth(request: Request) -> int:
@@ -306,8 +309,10 @@ def _why(
 ) -> Why:
     lexical_rank, lexical_score = words or (None, None)
     vector_rank, similarity = meaning or (None, None)
-    read = f"{document.title} {chunk.heading} {chunk.text}"
-    matched = terms & analyse(read).keys() if words else set()
+    matched: Collection[str] = ()
+    if words:
+        read = f"{document.title} {chunk.heading} {chunk.text}"
+        matched = terms & analyse(read).keys()
     return Why(
         lexical_rank=lexical_rank,
         lexical_score=lexical_score and round(lexical_score, 4),

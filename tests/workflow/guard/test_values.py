@@ -209,6 +209,8 @@ SCOPE: dict[str, Any] = {
         ("days_between(now(), context.asked_at)", -3),
         ("seconds_between(context.asked_at, '2026-11-19T12:00:00.250Z')", 0.25),
         ("max(now(), context.due)", "2026-11-25"),
+        ("'0001-01-01T00:00+05:00' < now()", True),
+        ("seconds_between('9999-12-31T23:00-05:00', '9999-12-31T23:00-06:00')", 3_600),
         ("startswith(now(), '2026-11')", True),
         ("[now()] == ['2026-11-22T12:00:00+00:00']", True),
         # More than one line.

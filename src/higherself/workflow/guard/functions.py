@@ -12,8 +12,8 @@ from higherself.workflow.guard.values import (
     Run,
     contains,
     in_range,
-    instant,
     kind_of,
+    moment,
     ordered,
     seconds_between,
     whole,
@@ -194,7 +194,7 @@ def _now(run: Run) -> Instant:
 
 
 def _time(run: Run, value: Any) -> Instant:
-    return instant(value, run)
+    return value if isinstance(value, Instant) else Instant(moment(value, run))
 
 
 def _seconds_between(run: Run, one: Any, other: Any) -> float:

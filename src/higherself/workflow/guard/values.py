@@ -134,7 +134,7 @@ def equal(one: Any, other: Any, run: Run) -> bool:
             run.charge_text(one)
         return bool(one == other)
     if Instant in (first, second):
-        return instant(one, run).at == instant(other, run).at
+        return moment(one, run) == moment(other, run)
     if first is not second:
         return False
     return _same(one, other, run) if first in (list, dict) else bool(one == other)
@@ -170,7 +170,7 @@ def ordered(compare: Callable[[Any, Any], bool], sign: str, one: Any, other: Any
         run.charge_text(min(one, other, key=len))
         return compare(one, other)
     if Instant in (first, second):
-        return compare(instant(one, run).at, instant(other, run).at)
+        return compare(moment(one, run), moment(other, run))
     raise Refused(
         f"{sign} compares two numbers or two texts, not {kind_of(one)} and {kind_of(other)}"
     )
@@ -270,13 +270,13 @@ def _not_numbers(sign: str, one: Any, other: Any) -> Refused:
 # --- Instants.
 
 
-def instant(value: Any, run: Run) -> Instant:
-    """Return the instant that ``value`` is: a date, or a date and a time, in ISO 8601.
+def moment(value: Any, run: Run) -> datetime:
+    """Return the moment that ``value`` is: a date, or a date and a time, in ISO 8601.
 
     Without a zone it is in UTC; a date alone is its midnight.
     """
     if isinstance(value, Instant):
-        return value
+        return value.at
     if type(value) is not str:
         raise Refused(f"a time is a text such as 2026-01-31T09:00:00Z, not {kind_of(value)}")
     run.charge(_STEPS_PER_INSTANT)
@@ -285,12 +285,12 @@ def instant(value: Any, run: Run) -> Instant:
     except ValueError:
         shown = value if len(value) <= _LONGEST_INSTANT else f"{value[:_LONGEST_INSTANT]}..."
         raise Refused(f"{shown!r} is not a time such as 2026-01-31T09:00:00Z") from None
-    return Instant(at if at.tzinfo is not None else at.replace(tzinfo=UTC))
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def seconds_between(one: Any, other: Any, run: Run) -> float:
     """Return the seconds from one instant to another, without a fraction if there is none."""
-    return whole((instant(other, run).at - instant(one, run).at).total_seconds())
+    return whole((moment(other, run) - moment(one, run)).total_seconds())
 
 
 def whole(number: float) -> float:

@@ -1,0 +1,1 @@
+"""What does the work: skills, and whoever has them."""

@@ -1,0 +1,58 @@
+"""The command that runs one more worker, on this or another machine."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from higherself.cli.output import say
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+@click.command(epilog="Example: higherself worker --concurrency 16")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 1000),
+    default=64,
+    show_default=True,
+    help="Activities that it runs at a time.",
+)
+@click.option("--child-of", type=int, hidden=True, help="The process to stop with.")
+def worker(*, concurrency: int, child_of: int | None) -> None:
+    """Run activities of workflows until Ctrl-C or SIGTERM.
+
+    Then nothing more is begun; what runs may finish for 20 seconds, and what does not is left to
+    other workers. A second Ctrl-C does not wait.
+    """
+    import asyncio
+
+    asyncio.run(_work(concurrency, child_of))
+
+
+async def _work(concurrency: int, parent: int | None) -> None:
+    from higherself.app.telemetry import install_telemetry
+    from higherself.cli.stopping import asked_to_stop
+    from higherself.cli.workflow_sources import opened
+    from higherself.kernel.tasks import in_background
+
+    stop = asked_to_stop()
+    async with opened() as hs:
+        install_telemetry(hs.settings)
+        skills = len(hs.hosted.extensions.skills)
+        say(f"worker with {skills} {'skill' if skills == 1 else 'skills'}  (Ctrl-C stops)")
+        async with in_background(hs.hosted.worker(concurrency=concurrency).run()):
+            await _told(stop, parent)
+    say("worker stopped")
+
+
+async def _told(stop: "asyncio.Event", parent: int | None) -> None:
+    """Wait until it is to stop: told so, or left behind by the process that started it."""
+    import asyncio
+    import os
+    from contextlib import suppress
+
+    while not stop.is_set() and (parent is None or os.getppid() == parent):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if parent is None else 1):
+                await stop.wait()

@@ -1,0 +1,1 @@
+"""Durable delivery: everything that happens later is a message on a topic."""

@@ -1,0 +1,227 @@
+"""Messages under lease in this process: run their handlers, and store together how they ended."""
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from higherself.kernel import telemetry
+from higherself.kernel.backoff import exponential
+from higherself.kernel.clock import Clock
+from higherself.kernel.errors import HigherSelfError
+from higherself.kernel.tasks import raise_if_cancelled
+from higherself.messaging.envelope import MessageId
+from higherself.messaging.handling import outcome_of
+from higherself.messaging.model import Claim, Claimed, Failed, Outcome, Released
+from higherself.messaging.ports import Delivery, MessageStore, Settled, Subscription
+from higherself.messaging.renewal import Renewal
+from higherself.messaging.settlement import Again, End, settle
+
+TROUBLE_BASE, TROUBLE_CEILING = timedelta(milliseconds=100), timedelta(seconds=5)
+"""How long to wait when the store does not answer."""
+
+A_MOMENT = 0.2
+"""Seconds that a handler has, whose lease is gone, to hear that it has ended the message itself."""
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A message on its way from claim to settlement."""
+
+    message: Claimed
+    subscription: Subscription
+    delivery: Delivery
+    task: asyncio.Task[None] | None = None
+    lost: bool = False
+    landed: bool = False
+
+
+_Arrival = tuple[_Flight, Settled]
+
+
+class Flights:
+    """All that is under lease here and not yet settled, and the room that is kept for more.
+
+    ``landed`` is called for each that is settled, with the status it has then, or "lost".
+    """
+
+    def __init__(
+        self,
+        store: MessageStore,
+        clock: Clock,
+        draw: Callable[[], float],
+        lease: timedelta,
+        landed: Callable[[Claimed, str], None],
+    ) -> None:
+        self._store, self._clock, self._draw = store, clock, draw
+        self._lease = lease.total_seconds()
+        self._landed = landed
+        self.renewal = Renewal(store, clock, lease, self._lose)
+        self._flights: dict[MessageId, _Flight] = {}
+        self._taken: Counter[str] = Counter()
+        self._arrived: list[_Arrival] = []
+        self._arrival, self._empty = asyncio.Event(), asyncio.Event()
+        self._store_was, self._we_were = datetime.min.replace(tzinfo=UTC), 0.0
+        self._dismissed = False
+        self._empty.set()
+
+    def taken(self, topic: str) -> int:
+        """Return how many messages of ``topic`` are under lease here, or have room kept for them."""
+        return self._taken[topic]
+
+    def take(self, topic: str) -> None:
+        """Keep room for one more message of ``topic``."""
+        self._taken[topic] += 1
+        self._empty.clear()
+
+    def free(self, topic: str) -> None:
+        """Keep it no more."""
+        self._taken[topic] -= 1
+        if not self._taken[topic]:
+            del self._taken[topic]
+        if not self._taken:
+            self._empty.set()
+
+    def saw(self, claim: Claim) -> None:
+        """Note what time it was by the store's clock."""
+        self._store_was, self._we_were = claim.now, claim.asked
+
+    def begin(
+        self,
+        group: asyncio.TaskGroup,
+        message: Claimed,
+        subscription: Subscription,
+        asked: float,
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Let the handler begin; or settle the message at once, if its ``outcome`` is known.
+
+        Its room is taken already, and free again when it has landed. ``asked``: our monotonic clock
+        before it was leased.
+        """
+        flight = _Flight(message, subscription, Delivery(message, self._store))
+        if message.id in self._flights:  # under a lease that has run out
+            self._take_away(self._flights[message.id])
+        self._flights[message.id] = flight
+        if outcome is None and self._dismissed:
+            outcome = Released()
+        if outcome is not None:
+            self._arrive(flight, outcome)
+            return
+        patience = subscription.policy.timeout.total_seconds() + self._lease
+        self.renewal.hold(message, until=asked + patience)
+        flight.task = group.create_task(self._fly(flight))
+
+    async def settle_for_ever(self) -> None:
+        """Store settlements; those that come in while some are being stored go together."""
+        failures = 0
+        while True:
+            raise_if_cancelled()
+            await self._arrival.wait()
+            self._arrival.clear()
+            arrived, self._arrived = self._arrived, []
+            try:
+                await self._store_plain([each for each in arrived if each[1].ended is None])
+                for flight, settled in arrived:
+                    if settled.ended is not None:
+                        await self._store_telling(flight, settled)
+                failures = 0
+            except HigherSelfError as error:
+                telemetry.warning("messaging.settlement.delayed", reason=str(error))
+                failures += 1
+                self._arrived += [each for each in arrived if not each[0].landed]
+                self._arrival.set()
+                await self._clock.sleep(
+                    exponential(
+                        failures, base=TROUBLE_BASE, ceiling=TROUBLE_CEILING, jitter=self._draw()
+                    )
+                )
+
+    async def all_landed(self) -> None:
+        """Return when everything is settled."""
+        await self._empty.wait()
+
+    def dismiss(self) -> None:
+        """Cancel all handlers; their messages are given back."""
+        self._dismissed = True
+        for flight in self._flights.values():
+            if flight.task is not None:
+                flight.task.cancel()
+
+    async def _fly(self, flight: _Flight) -> None:
+        subscription, delivery = flight.subscription, flight.delivery
+        outcome: Outcome | None
+        try:
+            with telemetry.timed("messaging.message.handled", topic=subscription.topic):
+                outcome = await outcome_of(subscription.handler, delivery, subscription.policy)
+        except asyncio.CancelledError:
+            asked = flight.lost or self._dismissed
+            outcome = Released() if asked else Failed("the handler was cancelled from within")
+        if delivery.settled:
+            self._land(flight, "delivered")
+        elif flight.lost or outcome is None:
+            self._land(flight, "lost")
+        else:
+            self._arrive(flight, outcome)
+
+    def _arrive(self, flight: _Flight, outcome: Outcome) -> None:
+        message, subscription = flight.message, flight.subscription
+        settlement = settle(message, outcome, subscription.policy, self._now(), self._draw())
+        told = isinstance(settlement, End) and settlement.status != "delivered"
+        settled = Settled(message, settlement, subscription.ended if told else None)
+        self._arrived.append((flight, settled))
+        self.renewal.hold(message, until=math.inf)
+        self._arrival.set()
+
+    def _now(self) -> datetime:
+        """Return the time by the store's clock, or a little later than that."""
+        return self._store_was + timedelta(seconds=self._clock.monotonic() - self._we_were)
+
+    async def _store_plain(self, arrived: Sequence[_Arrival]) -> None:
+        if not arrived:
+            return
+        wake = {flight.message.topic for flight, _ in arrived} if self._dismissed else ()
+        accepted = await self._store.settle([each for _, each in arrived], wake=sorted(wake))
+        for flight, settled in arrived:
+            settlement = settled.settlement
+            status = settlement.status if isinstance(settlement, End) else "ready"
+            self._land(flight, status if flight.message.id in accepted else "lost")
+
+    async def _store_telling(self, flight: _Flight, settled: Settled) -> None:
+        """Store an end of which somebody is told. If that fails, it is tried again much later."""
+        try:
+            await self._store_plain([(flight, settled)])
+        except HigherSelfError:
+            raise
+        except Exception as error:  # noqa: BLE001  a mistake about one message must not stop the others
+            telemetry.warning("messaging.ended.failed", reason=repr(error))
+            again = Again(
+                at=self._now() + flight.subscription.policy.ceiling,
+                attempt=flight.message.attempt,
+                error=f"whoever was to be told of the end failed: {error!r}",
+            )
+            await self._store_plain([(flight, Settled(flight.message, again))])
+
+    def _land(self, flight: _Flight, status: str) -> None:
+        message = flight.message
+        if self._flights.get(message.id) is flight:
+            del self._flights[message.id]
+            self.renewal.let_go(message.id)
+        flight.landed = True
+        self.free(message.topic)
+        telemetry.count("messaging.message.settled", topic=message.topic, status=status)
+        self._landed(message, status)
+
+    def _lose(self, messages: set[MessageId]) -> None:
+        """Take messages away from their handlers, unless it turns out that those have ended them."""
+        loop = asyncio.get_running_loop()
+        for message in messages:
+            if (flight := self._flights.get(message)) is not None:
+                loop.call_later(A_MOMENT, self._take_away, flight)
+
+    def _take_away(self, flight: _Flight) -> None:
+        if flight.task is not None and not flight.landed and not flight.delivery.settled:
+            flight.lost = True
+            flight.task.cancel()
