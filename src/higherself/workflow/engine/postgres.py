@@ -26,7 +26,7 @@ from higherself.workflow.machine import HistoryEntry, Snapshot
 FRESH = timedelta(seconds=1)
 """How old it may be which version of a workflow is the latest."""
 
-COUNTED = 500
+COUNTED = 200
 """Instances up to which a list counts how many it has in all, unless it is told to count on."""
 
 
