@@ -11,7 +11,7 @@ from higherself.kernel.clock import SYSTEM_CLOCK
 from higherself.kernel.ids import new_id
 from higherself.messaging.consumer import Consumer
 from higherself.messaging.envelope import Envelope, MessageId
-from higherself.messaging.model import Claim, Claimed
+from higherself.messaging.model import Ahead, Claim, Claimed
 from higherself.messaging.ports import Delivery, Subscription
 
 COUNT, AT_ONCE = 30_000, 16
@@ -30,6 +30,10 @@ class Nowhere:
         messages, self._messages = tuple(self._messages), []
         asked = SYSTEM_CLOCK.monotonic()
         return Claim(messages=messages, now=SYSTEM_CLOCK.now(), asked=asked)
+
+    async def look_ahead(self, topics: object, **options: Any) -> Ahead:
+        """See nothing."""
+        return Ahead(now=SYSTEM_CLOCK.now(), due_at=None, lapses_at=None)
 
     @asynccontextmanager
     async def listen(self, topics: object, wake: object) -> AsyncIterator["Nowhere"]:

@@ -25,10 +25,15 @@ KNOWN = (
     "fallback",
     "reembed",
     "messaging",
+    "bus",
+    "bus_postgres",
+    "bus_nats",
+    "bus_faults",
     "guards",
     "machine",
     "workflow",
     "faults",
+    "skills",
 )
 
 

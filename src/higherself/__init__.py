@@ -9,19 +9,49 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from higherself.agents.agent import Agent as Agent
+    from higherself.agents.agent import agent as agent
+    from higherself.agents.agent import handles as handles
+    from higherself.agents.context import AgentContext as AgentContext
+    from higherself.agents.model import AgentCard as AgentCard
+    from higherself.agents.model import Task as Task
+    from higherself.agents.skills import Cache as Cache
+    from higherself.agents.skills import Retry as Retry
     from higherself.agents.skills import SkillCall as SkillCall
     from higherself.agents.skills import activity as activity
     from higherself.agents.skills import skill as skill
     from higherself.app.wiring import HigherSelf as HigherSelf
 
 _HOMES = {
+    "Agent": "higherself.agents.agent",
+    "AgentCard": "higherself.agents.model",
+    "AgentContext": "higherself.agents.context",
+    "Cache": "higherself.agents.skills",
     "HigherSelf": "higherself.app.wiring",
+    "Retry": "higherself.agents.skills",
     "SkillCall": "higherself.agents.skills",
+    "Task": "higherself.agents.model",
     "activity": "higherself.agents.skills",
+    "agent": "higherself.agents.agent",
+    "handles": "higherself.agents.agent",
     "skill": "higherself.agents.skills",
 }
 
-__all__ = ["HigherSelf", "SkillCall", "__version__", "activity", "skill"]
+__all__ = [
+    "Agent",
+    "AgentCard",
+    "AgentContext",
+    "Cache",
+    "HigherSelf",
+    "Retry",
+    "SkillCall",
+    "Task",
+    "__version__",
+    "activity",
+    "agent",
+    "handles",
+    "skill",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,1 +1,1 @@
-"""A Notion API server for tests, benchmarks and the offline demo (an empty shell in this release)."""
+"""A Notion API server in memory for tests, benchmarks and the offline demo."""

@@ -249,7 +249,7 @@ async def test_the_log_says_which_run_it_is_about(monkeypatch: pytest.MonkeyPatc
         call.log.warning("crm.lead.old")
 
     await run(work)
-    about = {"key": "key", "attempt": 2, "entity": "the_7_space"}
+    about = {"key": "key", "attempt": 2, "entity": "the_7_space", "instance": "instance"}
     assert told == [("crm.lead.found", {**about, "lead": 3}), ("crm.lead.old", about)]
 
 

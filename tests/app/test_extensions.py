@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from higherself.agents.skills import SkillCall
 from higherself.app.extensions import ExtensionBroken, Extensions, load_extensions
 from higherself.app.settings import load_secrets
-from higherself.kernel.errors import Misconfigured
+from higherself.kernel.errors import Misconfigured, NotFound
 
 SKILLS = """
 from __future__ import annotations
@@ -33,7 +34,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def skills_of(found: Extensions) -> set[str]:
-    return set(found.skills)
+    """Those that did not come with the program."""
+    origins = {name: found.skills.origin(name) for name in found.skills}
+    brought = {name for name, each in origins.items() if not each.startswith("higherself.")}
+    assert len(brought) == found.skills.brought
+    return brought
 
 
 def test_our_own_workflows_come_with_us() -> None:
@@ -63,7 +68,7 @@ def test_files_of_one_name_in_two_folders_are_two_modules(tmp_path: Path) -> Non
             f"from higherself import skill\n@skill(name='{name}')\ndef f(): return '{name}'\n"
         )
     found = load_extensions([tmp_path / "one", tmp_path / "two"])
-    assert {name: each.function() for name, each in found.skills.items()} == {
+    assert {name: found.skills[name].function() for name in skills_of(found)} == {
         "one": "one", "two": "two",
     }  # fmt: skip
 
@@ -152,11 +157,29 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("theirs_of_tests", {"record", "double"}),  # also what it imports from its own modules
         ("theirs_of_tests.crm", {"record", "double"}),
         ("theirs_of_tests.crm:double", {"double"}),
+        ("theirs_of_tests.crm:SEVERAL", {"record"}),
+        ("theirs_of_tests.inner", {"halve"}),  # has none itself, but its modules have
     ],
 )
 def test_a_package_brings_a_module_or_a_skill(package: Path, value: str, skills: set[str]) -> None:
+    (package / "theirs_of_tests" / "crm.py").write_text(f"{SKILLS}\nSEVERAL = [record]\n")
+    inner = package / "theirs_of_tests" / "inner"
+    inner.mkdir()
+    (inner / "__init__.py").touch()
+    (inner / "half.py").write_text("from higherself import skill\n@skill\ndef halve(): ...\n")
     install(package, "[higherself.skills]", f"crm = {value}")
     assert skills_of(load_extensions([])) == skills
+
+
+def test_a_package_with_a_broken_module_is_named(package: Path) -> None:
+    inner = package / "theirs_of_tests" / "inner"
+    inner.mkdir()
+    (inner / "__init__.py").touch()
+    (inner / "half.py").write_text("import no_such_module_here")
+    install(package, "[higherself.skills]", "crm = theirs_of_tests.inner")
+    said = r"inner.*: theirs_of_tests\.inner\.half cannot be imported: ModuleNotFoundError"
+    with pytest.raises(ExtensionBroken, match=said):
+        load_extensions([])
 
 
 def test_a_package_brings_workflows(package: Path) -> None:
@@ -181,6 +204,68 @@ def test_a_broken_entry_point_is_named(package: Path, group: str, value: str, sa
         load_extensions([])
 
 
+# Ours, versions, instructions
+
+
+def test_our_own_skills_come_with_us_and_make_room_for_yours(folder: Path) -> None:
+    ours = load_extensions([])
+    assert {"score_lead", "compose_email", "normalise_phone"} <= set(ours.skills)
+    assert ours.skills.brought == 0
+    (folder / "mine.py").write_text(
+        "from higherself import skill\n@skill\ndef score_lead(): return 1\n"
+    )
+    found = load_extensions([folder]).skills
+    assert found["score_lead"].function() == 1
+    assert found.origin("score_lead") == str(folder / "mine.py")
+
+
+def test_versions_of_a_skill_stand_side_by_side(folder: Path) -> None:
+    for version in ("2", "10"):
+        (folder / f"v{version}.py").write_text(
+            f"from higherself import skill\n@skill(version='{version}')\n"
+            f"def count(): return {version}\n"
+        )
+    found = load_extensions([folder]).skills
+    assert (found["count"].version, found["count@2"].version) == ("10", "2")
+
+
+def test_what_a_skill_is_made_of_tells_it_apart(folder: Path) -> None:
+    (folder / "a.py").write_text(SKILLS)
+    before = load_extensions([folder]).skills["double"].digest
+    (folder / "a.py").write_text(f"{SKILLS}# changed")
+    assert load_extensions([folder]).skills["double"].digest not in ("", before)
+
+
+async def test_a_folder_brings_instructions(folder: Path) -> None:
+    place = folder / "skills" / "write-well"
+    (place / "references").mkdir(parents=True)
+    (place / "SKILL.md").write_text(
+        "---\nname: write-well\ndescription: How we write. Use before writing.\n---\n\nBe short.\n"
+    )
+    (place / "references" / "words.md").write_text("deposit, not prepayment")
+    (folder / "skills" / "more.py").write_text(
+        "from higherself import skill\n@skill\ndef more(): ..."
+    )
+    found = load_extensions([folder])
+    assert skills_of(found) == {"write-well", "more"}
+    skill, call = found.skills["write-well"], SkillCall(key="k")
+    assert await skill.run({}, call) == {
+        "instructions": "Be short.", "files": ["references/words.md"],
+    }  # fmt: skip
+    read = await skill.run({"file": "references/words.md"}, call)
+    assert read == {"file": "references/words.md", "text": "deposit, not prepayment"}
+    with pytest.raises(NotFound, match=r"no file '\.\./more\.py'; there is references/words\.md"):
+        await skill.run({"file": "../more.py"}, call)
+
+
+def test_instructions_that_are_wrong_are_named(folder: Path) -> None:
+    place = folder / "skills" / "Wrong"
+    place.mkdir(parents=True)
+    (place / "SKILL.md").write_text("no head")
+    with pytest.raises(ExtensionBroken, match=r"Wrong/SKILL\.md does not begin with a head"):
+        load_extensions([folder])
+
+
 # Secrets
 
 
@@ -188,3 +273,60 @@ def test_secrets_come_from_the_environment_and_from_the_file(tmp_path: Path) -> 
     (tmp_path / ".env").write_text("HIGHERSELF_SECRET_CRM=file\nHIGHERSELF_SECRET_MAIL=file\n")
     given = {"HIGHERSELF_SECRET_CRM": "environment", "HIGHERSELF_SECRET_NONE": "", "OTHER": "x"}
     assert load_secrets(given, folder=tmp_path) == {"CRM": "environment", "MAIL": "file"}
+
+
+# Agents
+
+AGENTS = """
+from higherself import Agent, AgentCard, AgentContext, Task, agent, handles
+
+class Nyra(Agent):
+    card = AgentCard(name="nyra")
+
+    @handles("lead.captured")
+    async def captured(self, task: Task, context: AgentContext) -> None: ...
+
+@agent(name="solari", accepts=["booking.*"])
+async def solari(task: Task, context: AgentContext) -> None: ...
+"""
+
+
+def test_a_folder_brings_agents(folder: Path) -> None:
+    (folder / "crew.py").write_text(AGENTS)
+    found = load_extensions([folder]).agents
+    assert {name: each.card.accepts for name, each in found.items()} == {
+        "nyra": ("lead.captured",), "solari": ("booking.*",),
+    }  # fmt: skip
+    assert found["nyra"].origin == str(folder / "crew.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (AGENTS.replace("lead.captured", "lead..x"), r"crew\.py .*is not words with dots"),
+        (AGENTS.replace('name="nyra"', 'name="solari"'), r"crew\.py.* two of this name"),
+        (AGENTS.replace('card = AgentCard(name="nyra")', 'card = AgentCard(name="nyra", accepts=("x",))'),
+         r"crew\.py.* accepts 'x', and no handler"),
+        (AGENTS.replace("    async def captured", "    def captured"), "is not `async def`"),
+    ],
+)  # fmt: skip
+def test_an_agent_that_cannot_be_is_told_with_its_file(folder: Path, text: str, said: str) -> None:
+    (folder / "crew.py").write_text(text)
+    with pytest.raises(ExtensionBroken, match=said):
+        load_extensions([folder])
+
+
+@pytest.mark.parametrize(
+    ("value", "agents"),
+    [("theirs_of_tests.crew", {"nyra", "solari"}), ("theirs_of_tests.crew:solari", {"solari"})],
+)
+def test_a_package_brings_agents(package: Path, value: str, agents: set[str]) -> None:
+    (package / "theirs_of_tests" / "crew.py").write_text(AGENTS)
+    install(package, "[higherself.agents]", f"crew = {value}")
+    assert set(load_extensions([]).agents) == agents
+
+
+def test_an_entry_point_without_agents_is_named(package: Path) -> None:
+    install(package, "[higherself.agents]", "crm = theirs_of_tests.crm")
+    with pytest.raises(ExtensionBroken, match="neither an agent nor a module that has any"):
+        load_extensions([])

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from higherself.app.per_business import PerBusiness
 from higherself.app.settings import Settings, described, load_settings
 from higherself.app.tier_names import PerTier
+from higherself.app.token_price import TokenPrice
 from higherself.kernel.errors import Misconfigured
 
 GOOD: dict[str, tuple[str, str, Any]] = {
@@ -32,7 +34,17 @@ GOOD: dict[str, tuple[str, str, Any]] = {
     "OPENAI_EMBEDDING_DIMENSIONS": ("openai_embedding_dimensions", "768", 768),
     "ANTHROPIC_API_KEY": ("anthropic_api_key", "sk-ant-0123456789", "sk-ant-0123456789"),
     "ANTHROPIC_BASE_URL": ("anthropic_base_url", "http://localhost:3", "http://localhost:3"),
+    "HIGHERSELF_SPOOL": ("spool", "on", "on"),
     "HIGHERSELF_LLM": ("llm", "anthropic:some-model", "anthropic:some-model"),
+    "HIGHERSELF_LLM_PRICE": ("llm_price", "3, 0.5", TokenPrice(3_000_000, 500_000)),
+    "HIGHERSELF_LLM_DAILY_USD": (
+        "llm_daily_usd",
+        "2.5, gallery = none",
+        PerBusiness(2_500_000, {"gallery": None}, 1_000_000),
+    ),
+    "HIGHERSELF_LLM_DAILY_TOKENS": (
+        *("llm_daily_tokens", "gallery=1000", PerBusiness(None, {"gallery": 1000})),
+    ),
     "HIGHERSELF_EMBEDDING_TIERS": ("embedding_tiers", " local , openai", ("local", "openai")),
     "HIGHERSELF_EMBEDDING_CONCURRENCY": (
         "embedding_concurrency",
@@ -52,9 +64,15 @@ GOOD: dict[str, tuple[str, str, Any]] = {
     "HIGHERSELF_RERANKER_API_KEY": ("reranker_api_key", "sk-9876543210", "sk-9876543210"),
     "HIGHERSELF_RERANKER_WINDOW": ("reranker_window", "512", 512),
     "NATS_URL": ("nats_url", "nats://localhost:4222", "nats://localhost:4222"),
+    "NATS_CREDS": ("nats_creds", "/etc/nats.creds", Path("/etc/nats.creds")),
+    "NATS_MONITORING_URL": ("nats_monitoring_url", "http://h:8222", "http://h:8222"),
+    "NATS_REPLICAS": ("nats_replicas", "3", 3),
     "SMTP_URL": ("smtp_url", "smtp://me:s3cr3t@h:587", "smtp://me:s3cr3t@h:587"),
     "HIGHERSELF_HOST": ("host", "127.0.0.2", "127.0.0.2"),
     "HIGHERSELF_PORT": ("port", "9999", 9999),
+    "HIGHERSELF_MCP": ("mcp", "all", "all"),
+    "HIGHERSELF_A2A": ("a2a", "off", "off"),
+    "HIGHERSELF_URL": ("url", "https://network.example.org/", "https://network.example.org"),
     "HIGHERSELF_LOG": ("log", "json", "json"),
     "HIGHERSELF_EXTENSIONS": ("extensions", "/a:/b", (Path("/a"), Path("/b"))),
     "OTEL_EXPORTER_OTLP_ENDPOINT": (
@@ -171,6 +189,14 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
         ("HIGHERSELF_RERANKER_WINDOW", "63"),
         ("VOYAGE_DIMENSIONS", "0"),
         ("OPENAI_EMBEDDING_DIMENSIONS", "4001"),
+        ("HIGHERSELF_LLM", "claude"),
+        ("HIGHERSELF_LLM", "mistral:large"),
+        ("HIGHERSELF_LLM", "openai:"),
+        ("HIGHERSELF_LLM_PRICE", "3"),
+        ("HIGHERSELF_LLM_PRICE", "3,-1"),
+        ("HIGHERSELF_LLM_DAILY_USD", "much"),
+        ("HIGHERSELF_LLM_DAILY_USD", "Art Gallery=5"),
+        ("HIGHERSELF_LLM_DAILY_TOKENS", "1.5"),
         ("NATS_URL", "http://h:4222"),
         ("HIGHERSELF_PORT", "http"),
         ("HIGHERSELF_PORT", "0"),

@@ -8,17 +8,26 @@ import pytest
 
 import higherself
 from higherself.db.queryfile import Queries, Query, Slots
+from higherself.messaging.statements import PARTS
 from higherself.workflow.engine.writing import INLINE
 
 FILES = {
+    "agents/queries.sql": "higherself.agents.roster",
+    "a2a/queries.sql": "higherself.a2a.store",
+    "agents/llm/ledger.sql": "higherself.agents.llm.ledger_postgres",
+    "agents/coordination/queries.sql": "higherself.agents.coordination.postgres",
+    "agents/skills/queries.sql": "higherself.agents.skills.store_postgres",
     "db/queries.sql": "higherself.db.inspection",
     "knowledge/care/queries.sql": "higherself.knowledge.care.postgres",
     "knowledge/erasure.sql": "higherself.knowledge.erasure_postgres",
     "knowledge/ledger.sql": "higherself.knowledge.ledger_postgres",
     "knowledge/queries.sql": "higherself.knowledge.postgres",
+    "messaging/bus.sql": "higherself.messaging.subscribing",
     "messaging/care.sql": "higherself.messaging.care",
     "messaging/inline.sql": "higherself.workflow.engine.writing",
+    "messaging/nats/queries.sql": "higherself.messaging.nats.drain",
     "messaging/queries.sql": "higherself.messaging.statements",
+    "services/collaboration.sql": "higherself.services.collaboration",
     "workflow/engine/queries.sql": "higherself.workflow.engine.writing",
 }
 """Every file of queries, and the module that reads it."""
@@ -100,6 +109,7 @@ def test_every_query_fits_the_migrated_schema(
             "of_entity": queries.get("of_entity", 0),
             "create_instances": queries.get("create_instances", 0),
             **INLINE,
+            **PARTS,
             "near": queries[near] if near else 0,
             "restriction": queries[restriction] if restriction else 0,
         }

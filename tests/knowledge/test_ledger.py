@@ -10,7 +10,7 @@ import pytest
 
 from higherself.db.errors import DatabaseUnavailable
 from higherself.db.pool import Database
-from higherself.knowledge.breaker import BreakerPolicy, Circuit
+from higherself.kernel.breaker import BreakerPolicy, Circuit
 from higherself.knowledge.errors import ProviderUnavailable, TierPaused
 from higherself.knowledge.ledger_postgres import PostgresLedger
 from higherself.knowledge.model import EmbeddingSpace

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from tests.knowledge.business_rows import ROWS
 
 from higherself.db.pool import Database
 from higherself.knowledge.hub import KnowledgeHub
@@ -26,27 +27,8 @@ async def filled(hub: KnowledgeHub, database: Database) -> KnowledgeHub:
             "INSERT INTO embedding_refusal "
             "SELECT space_id, content_hash, entity, 'too long', now() FROM chunk, embedding_space"
         )
-        await tx.connection.execute(
-            "INSERT INTO message (message_id, entity, topic, source, type, time, correlation_id, "
-            "hop_count, extensions, data, priority, status, due_at) SELECT gen_random_uuid(), slug, "
-            "'t', 's', 't', now(), 'c', 0, '{}', '{}', 1, 'ready', now() FROM entity"
-        )
-        await tx.connection.execute(
-            "INSERT INTO message_inbox SELECT message_id, topic, entity, now() FROM message"
-        )
-        await tx.connection.execute(
-            "INSERT INTO workflow_definition (workflow, version, content_hash, definition, source, "
-            "created_at) VALUES ('w', 1, '', '{}', '', now())"
-        )
-        await tx.connection.execute(
-            "INSERT INTO workflow_instance (instance_id, entity, workflow, version, status, state, "
-            "sequence, snapshot, reason, started_at, updated_at) SELECT gen_random_uuid(), slug, "
-            "'w', 1, 'running', 's', 1, '{}', '', now(), now() FROM entity"
-        )
-        await tx.connection.execute(
-            "INSERT INTO workflow_history (instance_id, sequence, entity, at, entry) "
-            "SELECT instance_id, 1, entity, now(), '{}' FROM workflow_instance"
-        )
+        for statement in ROWS:
+            await tx.connection.execute(statement.encode())
     return hub
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from tests.conftest import hub_on
+from tests.knowledge.business_rows import ROWS
 from tests.knowledge.conftest import Damage
 from tests.knowledge.words_provider import WordsProvider
 
@@ -289,24 +290,8 @@ def filled(database_url: str, damage: Damage) -> Damage:
         "INSERT INTO embedding_refusal SELECT space_id, content_hash, entity, 'too long', now()"
         " FROM chunk, embedding_space"
     )
-    damage(
-        "INSERT INTO message (message_id, entity, topic, source, type, time, correlation_id,"
-        " hop_count, extensions, data, priority, status, due_at)"
-        " SELECT gen_random_uuid(), slug, 't', 's', 't', now(), 'c', 0, '{}', '{}', 1, 'ready', now()"
-        " FROM entity"
-    )
-    damage("INSERT INTO message_inbox SELECT message_id, topic, entity, now() FROM message")
-    damage("INSERT INTO workflow_definition VALUES ('w', 1, '', '{}', '', now())")
-    damage(
-        "INSERT INTO workflow_instance (instance_id, entity, workflow, version, status, state,"
-        " sequence, snapshot, reason, started_at, updated_at)"
-        " SELECT gen_random_uuid(), slug, 'w', 1, 'waiting', 's', 1, '{}', '', now(), now()"
-        " FROM entity"
-    )
-    damage(
-        "INSERT INTO workflow_history (instance_id, sequence, entity, at, entry)"
-        " SELECT instance_id, 1, entity, now(), '{}' FROM workflow_instance"
-    )
+    for statement in ROWS:
+        damage(statement)
     return damage
 
 

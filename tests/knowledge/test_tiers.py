@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from higherself.kernel import telemetry
+from higherself.kernel.breaker import BreakerPolicy
 from higherself.kernel.errors import Misconfigured, Rejected
-from higherself.knowledge.breaker import BreakerPolicy
 from higherself.knowledge.errors import ProviderUnavailable, TierPaused
 from higherself.knowledge.model import EmbeddingSpace
 from higherself.knowledge.ports import Purpose, Vectors

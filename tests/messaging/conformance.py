@@ -19,8 +19,8 @@ from tests.messaging.rig import LEASE, QUICK, TOPIC, Rig, message, take_effect, 
 from higherself.kernel.clock import SYSTEM_CLOCK
 from higherself.kernel.errors import Rejected, Unavailable
 from higherself.messaging.errors import LeaseLost, TooManyHops, TopicFull
-from higherself.messaging.model import Cancelled, Claimed, Outcome, Published, Snoozed
-from higherself.messaging.ports import Delivery, HandledBefore
+from higherself.messaging.model import Cancelled, Claimed, Done, Outcome, Published, Snoozed
+from higherself.messaging.ports import Delivery, HandledBefore, Settled
 from higherself.messaging.settlement import End
 
 Check = Callable[[Rig], Awaitable[None]]
@@ -179,6 +179,44 @@ async def g2_what_a_handler_publishes_goes_out_with_its_effects(rig: Rig) -> Non
         await rig.ended(await rig.send("once"))
         await until(lambda: bool(rig.handled))
     assert rig.handled == ["once"]
+
+
+@promise
+async def g2_an_answer_goes_out_with_the_end_of_its_message_or_not_at_all(rig: Rig) -> None:
+    async def answers(delivery: Delivery) -> Outcome:
+        answer = message(delivery.data, topic="next").caused_by(delivery.envelope)
+        return Done(await rig.outbox.prepared(answer))
+
+    await rig.send("answered")
+    zombie = await rig.claims_and_freezes()
+    late = await rig.outbox.prepared(message("of a zombie", topic="next"))
+    await rig.pass_time(timedelta(minutes=1))
+    async with rig.consuming(answers), rig.consuming(topic="next"):
+        await rig.ended(zombie.id)
+        settled = Settled(zombie, End(status="delivered", sends=late))
+        assert await rig.store.settle([settled]) == set()
+        await until(lambda: bool(rig.handled))
+        await rig.ended(await rig.send("last"))
+        await until(lambda: len(rig.handled) == 2)
+    assert rig.handled == ["answered", "last"]
+
+
+@promise
+async def g2_an_answer_that_cannot_be_stored_harms_no_other(rig: Rig) -> None:
+    async def answers(delivery: Delivery) -> Outcome:
+        gathered.append(delivery)
+        await until(lambda: len(gathered) >= 4)  # so that they end together
+        entity = "nobody" if delivery.data == "wrong" else None
+        return Done(await rig.outbox.prepared(message(delivery.data, topic="next", entity=entity)))
+
+    gathered: list[Delivery] = []
+    sent = {each: await rig.send(each) for each in ("one", "wrong", "two", "three")}
+    async with rig.consuming(answers), rig.consuming(topic="next"):
+        ended = dict(zip(sent, await rig.ended(*sent.values()), strict=True))
+        await until(lambda: len(rig.handled) == 3)
+    assert {name for name, each in ended.items() if each.status == "dead"} == {"wrong"}
+    assert "cannot be stored" in (ended["wrong"].reason or "")
+    assert sorted(rig.handled) == ["one", "three", "two"]
 
 
 # G3: order for a key, none across.
@@ -446,6 +484,30 @@ async def g5_a_handler_that_hangs_has_failed(rig: Rig) -> None:
     assert "longer than" in (ended.reason or "")
 
 
+@promise
+async def g5_every_handler_has_its_own_time(rig: Rig) -> None:
+    """Whoever begins while another hangs is stopped when his time is over, and no sooner."""
+    ran: dict[Any, float] = {}
+
+    async def handle(delivery: Delivery) -> None:
+        began = time.monotonic()
+        try:
+            await asyncio.sleep(0.3 if delivery.data == "works" else 60)
+        finally:
+            ran[delivery.data] = time.monotonic() - began
+
+    policy = replace(QUICK, max_attempts=1, timeout=400 * MILLISECOND)
+    async with rig.consuming(handle, policy=policy):
+        first = await rig.send("first")
+        await asyncio.sleep(0.25)
+        works, last = await rig.send("works"), await rig.send("last")
+        ended = await rig.ended(first, works, last)
+    assert [each.status for each in ended] == ["dead", "delivered", "dead"]
+    assert (
+        min(ran["first"], ran["last"]) >= 0.3
+    )  # not much less than it may: it counts from the claim
+
+
 # G6: leases and their fence.
 
 
@@ -532,6 +594,21 @@ async def g6_what_kills_its_process_again_and_again_is_set_aside(rig: Rig) -> No
     assert (stored.status, deaths) == ("dead", 3)
     assert "died" in (stored.reason or "")
     assert rig.handled == ["behind"]
+
+
+@promise
+async def g6_a_consumer_that_is_never_idle_takes_over_as_well(rig: Rig) -> None:
+    """Whoever always has something to claim looks for what a dead process has left, too."""
+    await rig.send("left")
+    left = await rig.claims_and_freezes()
+    await rig.pass_time(timedelta(minutes=1))
+
+    async def never_ends(delivery: Delivery) -> None:
+        await rig.send("more")
+
+    async with rig.consuming(never_ends, concurrency=2):
+        await rig.outbox.send(*(message("more") for _ in range(20)))
+        await rig.ended(left.id)
 
 
 @promise

@@ -1,10 +1,13 @@
 """What the conformance suite needs of a channel, and the PostgreSQL channel dressed like that."""
 
 import asyncio
+import atexit
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Protocol
 
 import psycopg
@@ -12,11 +15,22 @@ import pytest
 
 from higherself.db.pool import Database, Transaction
 from higherself.kernel.clock import SYSTEM_CLOCK, Clock
+from higherself.kernel.ids import new_id
+from higherself.kernel.tasks import in_background
 from higherself.messaging.care import PostgresMessageCare
 from higherself.messaging.consumer import Consumer
 from higherself.messaging.envelope import MessageId
 from higherself.messaging.errors import TopicFull
-from higherself.messaging.model import Claimed, Message, Published, RetryPolicy
+from higherself.messaging.model import (
+    Claimed,
+    Message,
+    Prepared,
+    Published,
+    RetryPolicy,
+    identifier_of_key,
+)
+from higherself.messaging.nats import open_nats
+from higherself.messaging.nats.durable import NatsRoad
 from higherself.messaging.ports import (
     Delivery,
     Ended,
@@ -28,6 +42,7 @@ from higherself.messaging.ports import (
 from higherself.messaging.postgres import open_channel
 from higherself.messaging.settlement import End
 from higherself.messaging.upkeep import MessageUpkeep
+from higherself.testing.nats import NatsServer, nats_server
 
 TOPIC = "work"
 LEASE = timedelta(milliseconds=600)
@@ -42,6 +57,7 @@ class Outbox(Protocol):
 
     async def publish(self, tx: Transaction, *messages: Message) -> list[Published]: ...
     async def send(self, *messages: Message) -> list[Published]: ...
+    async def prepared(self, *messages: Message) -> Prepared: ...
     async def cancel(
         self, tx: Transaction, *messages: MessageId, reason: str
     ) -> list[MessageId]: ...
@@ -229,8 +245,60 @@ async def postgres_rig(url: str, database: Database) -> AsyncIterator[Rig]:
         yield Rig(url, database, channel.store, channel.outbox)
 
 
+class ThroughNats:
+    """Sends by way of JetStream, and returns when the drain has brought it to the table."""
+
+    def __init__(self, road: NatsRoad, outbox: Outbox, database: Database) -> None:
+        self.road, self.outbox, self.database = road, outbox, database
+        self.publish, self.cancel, self.wake = outbox.publish, outbox.cancel, outbox.wake
+        self.prepared = outbox.prepared
+
+    async def send(self, *messages: Message) -> list[Published]:
+        published = await self.road.send(*map(identified, messages))
+        there = "SELECT count(*) FROM message WHERE message_id = ANY(%s)"
+        ids = {each.id for each in published}
+
+        async def stored() -> bool:
+            async with self.database.transaction() as tx:
+                cursor = await tx.connection.execute(there, [list(ids)])
+                return await cursor.fetchone() == (len(ids),)
+
+        await until(stored)
+        return published
+
+
+def identified(given: Message) -> Message:
+    """Return a message as the bus hands it to a road."""
+    now = SYSTEM_CLOCK.now()
+    identifier = given.id or MessageId(new_id(now))
+    if given.idempotency_key is not None:
+        identifier = identifier_of_key(given.entity, given.topic, given.idempotency_key)
+    return replace(given, id=identifier, time=given.time or now)
+
+
+@lru_cache
+def nats_for_tests() -> NatsServer:
+    """Return the NATS server of this test process. It ends with it."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(nats_server())
+
+
+@asynccontextmanager
+async def nats_rig(url: str, database: Database) -> AsyncIterator[Rig]:
+    key = secrets.token_bytes(32)
+    async with (
+        open_channel(url, database) as channel,
+        open_nats(nats_for_tests().settings(), key) as nats,
+        in_background(nats.drain(channel.outbox, database).run()),
+    ):
+        outbox = ThroughNats(nats.durable, channel.outbox, database)
+        yield Rig(url, database, channel.store, outbox)
+        await nats.link.api(f"STREAM.DELETE.{nats.link.stream}")
+
+
 RigFactory = Callable[[str, Database], Any]
-CHANNELS: dict[str, RigFactory] = {"postgres": postgres_rig}
+CHANNELS: dict[str, RigFactory] = {"nats": nats_rig, "postgres": postgres_rig}
 """Every durable channel there is; the next one is added here."""
 
 

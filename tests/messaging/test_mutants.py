@@ -1,6 +1,6 @@
 """Channels that are broken on purpose, each in a way that others were: the suite must notice.
 
-The six are those of the fault suite's plan: what the suite does not catch, it does not promise.
+Six are those of the fault suite's plan, one is of answers: what the suite does not catch, it does not promise.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -19,8 +19,8 @@ from higherself.messaging.care import PostgresMessageCare
 from higherself.messaging.envelope import MessageId
 from higherself.messaging.model import Claim, Claimed, Message, Published
 from higherself.messaging.ports import HandledBefore, Settled
-from higherself.messaging.settlement import Again, End
-from higherself.messaging.statements import QUERIES
+from higherself.messaging.settlement import DELIVERED, Again, End
+from higherself.messaging.statements import PARTS, QUERIES
 
 pytestmark = pytest.mark.postgres
 
@@ -80,6 +80,21 @@ class AsksForNoFence(Mutant):
         return replace(message, lease=found[0][0])
 
 
+class AnswersBeforeItEnds(Mutant):
+    async def settle(self, settled: Sequence[Settled], **options: Any) -> set[MessageId]:
+        return await self.store.settle([await self.apart(each) for each in settled], **options)
+
+    async def apart(self, settled: Settled) -> Settled:
+        end = settled.settlement
+        if not isinstance(end, End) or end.sends is None:
+            return settled
+        rows: dict[str, Any] = {"messages": f"[{','.join(end.sends.rows)}]", "soon": timedelta(1)}
+        rows |= {"wake": True, "unless_busy": False}
+        async with self.rig.database.transaction() as tx:
+            await tx.many(QUERIES["publish_messages"], rows, PARTS)
+        return replace(settled, settlement=DELIVERED)
+
+
 class GivesBackWithoutDelay(Mutant):
     async def settle(self, settled: Sequence[Settled], **options: Any) -> set[MessageId]:
         return await self.store.settle([self.hurried(each) for each in settled], **options)
@@ -105,6 +120,7 @@ CAUGHT_BY: Mapping[type[Mutant], Sequence[str]] = {
         "g6_whoever_lost_the_lease_settles_nothing",
         "g6_a_zombie_cannot_settle_while_another_works",
     ],
+    AnswersBeforeItEnds: ["g2_an_answer_goes_out_with_the_end_of_its_message_or_not_at_all"],
     GivesBackWithoutDelay: ["g5_a_failure_waits_longer_each_time"],
     RemembersForTwoMinutes: ["g2_a_key_counts_once_for_days"],
 }

@@ -67,7 +67,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def followed(rig: Rig, consumer: Consumer, delivery: Delivery, data: int) -> Claimed:
     """End a message, and lease the one that follows it for ``consumer``."""
     async with alone(rig.database) as tx:
-        row = await tx.one(
+        (row,) = await tx.tuples(
             END_AND_LEASE,
             {
                 "message": delivery.message.id,

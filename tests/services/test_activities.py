@@ -8,15 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from higherself.agents.skills import InputRejected, SkillCall, SkillRegistry, skill
+from higherself.agents.routing import Candidate
+from higherself.agents.skills import (
+    Cache,
+    InputRejected,
+    SkillCall,
+    SkillForbidden,
+    SkillRegistry,
+    skill,
+)
+from higherself.agents.skills.invocation import SkillInvoker
 from higherself.kernel.errors import Rejected
 from higherself.kernel.ids import InstanceId
 from higherself.services.activities import SkillRunner
 from higherself.workflow.definition import AgentSelector
 from higherself.workflow.engine.activities import ActivityCall, Ran
 from higherself.workflow.engine.errors import CannotRun
-from higherself.workflow.routing import Candidate
 
+ABOUT = ("key", "attempt", "instance", "entity", "agent", "workflow", "state", "correlation")
 INSTANCE = InstanceId(UUID(int=7))
 TOKEN = "tok_live_4711"
 SECRETS = {"crm_token": TOKEN, "user": "higherself-bot", "pin": "1234"}
@@ -39,15 +48,19 @@ def asked(skill: str | None, input: Any = None, **facts: Any) -> ActivityCall:
     )
 
 
+async def _candidates() -> list[Candidate]:
+    return [NYRA, LUMEN]
+
+
 def runner(*functions: Callable[..., Any]) -> SkillRunner:
     skills = SkillRegistry()
     for each in functions:
         skills.add(skill(each).__higherself_skill__)  # type: ignore[attr-defined]
-    return SkillRunner(skills, candidates=lambda: [NYRA, LUMEN], secrets=SECRETS.get)
+    return SkillRunner(SkillInvoker(skills), candidates=_candidates, secrets=SECRETS.get)
 
 
 def seen(call: SkillCall, **rest: Any) -> dict[str, Any]:
-    return {"call": call, "given": rest}
+    return {"call": {name: getattr(call, name) for name in ABOUT}, "given": rest}
 
 
 async def test_a_skill_gets_its_input_and_what_it_is_about() -> None:
@@ -56,7 +69,8 @@ async def test_a_skill_gets_its_input_and_what_it_is_about() -> None:
         {
             "call": {
                 "key": f"{INSTANCE}/3/captured/activity", "attempt": 2, "instance": str(INSTANCE),
-                "entity": "the_7_space", "agent": None,
+                "entity": "the_7_space", "agent": None, "workflow": "lead_nurturing",
+                "state": "captured", "correlation": str(INSTANCE),
             },
             "given": {"email": "ana@example.org"},
         }
@@ -75,6 +89,62 @@ async def test_what_a_skill_raises_is_how_it_ended() -> None:
 async def test_input_that_is_no_object_is_refused(given: Any) -> None:
     with pytest.raises(InputRejected, match=r"cannot take: input: an object is needed$"):
         await runner(seen).run(asked("seen", given, secrets=((),)))
+
+
+# Versions, states, results that are kept
+
+
+def kept_runner(*functions: Callable[..., Any]) -> SkillRunner:
+    """Of functions that are skills already."""
+    skills = SkillRegistry()
+    for each in functions:
+        skills.add(each.__higherself_skill__)  # type: ignore[attr-defined]
+    return SkillRunner(SkillInvoker(skills), secrets=SECRETS.get)
+
+
+async def test_a_definition_may_pin_a_version() -> None:
+    @skill(name="score", version="1")
+    def old() -> int:
+        return 1
+
+    @skill(name="score", version="2")
+    def new() -> int:
+        return 2
+
+    both = kept_runner(old, new)
+    assert [(await both.run(asked(name))).result for name in ("score", "score@1")] == [2, 1]
+    with pytest.raises(CannotRun, match="no version '3' of skill 'score'; there is 2, 1"):
+        await both.run(asked("score@3"))
+
+
+@pytest.mark.parametrize(
+    ("states", "allowed"), [("captured", True), ("lead_*.captured", True), ("won", False)]
+)
+async def test_a_skill_is_run_in_its_states_alone(states: str, allowed: bool) -> None:
+    @skill(states=[states])
+    def enrich() -> int:
+        return 1
+
+    if allowed:
+        assert await kept_runner(enrich).run(asked("enrich")) == Ran(1)
+    else:
+        with pytest.raises(SkillForbidden, match="it is for the state won, this is captured"):
+            await kept_runner(enrich).run(asked("enrich"))
+
+
+async def test_what_is_made_with_a_secret_is_not_kept() -> None:
+    @skill(effects="read", cache=Cache("1h"))
+    def fetch(token: str) -> int:
+        runs.append(token)
+        return len(runs)
+
+    runs: list[str] = []
+    runs_it = kept_runner(fetch)
+    with_secret = asked("fetch", {"token": "{{ secrets.crm_token }}"}, secrets=(("token",),))
+    without = asked("fetch", {"token": "none"})
+    results = [await runs_it.run(each) for each in (with_secret, with_secret, without, without)]
+    assert results == [Ran(1), Ran(2), Ran(3), Ran(3)]
+    assert runs == [TOKEN, TOKEN, "none"]
 
 
 # Agents

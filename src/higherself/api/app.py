@@ -1,6 +1,8 @@
 """The HTTP application: routes, health, metrics."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Response
@@ -21,7 +23,11 @@ _READY = {"ok": True, "checks": [{"name": "database", "ok": True, "detail": "ans
 
 
 def create_app(hs: HigherSelf) -> FastAPI:
-    """Return the application that serves ``hs``, which the caller has opened and will close."""
+    """Return the application that serves ``hs``, which the caller has opened and will close.
+
+    Other edges add to ``app.state``: to ``beside`` functions that return what is held open while it
+    serves, to ``endings`` functions that are called when it begins to stop.
+    """
     app = FastAPI(
         title="HigherSelf Network Server",
         version=__version__,
@@ -29,7 +35,9 @@ def create_app(hs: HigherSelf) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=_beside,
     )
+    app.state.beside, app.state.endings = [], []
     add_problems(app)
     app.add_middleware(Guard)
     app.include_router(knowledge_routes(hs))
@@ -53,6 +61,14 @@ def create_app(hs: HigherSelf) -> FastAPI:
         return Response(metrics(), media_type=METRICS_TYPE)
 
     return app
+
+
+@asynccontextmanager
+async def _beside(app: FastAPI) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for held in app.state.beside:
+            await stack.enter_async_context(held())
+        yield
 
 
 async def _readiness(hs: HigherSelf) -> list[Check]:

@@ -31,6 +31,8 @@ _STATUS_PROBLEMS = {
     422: ("rejected", "The input cannot be accepted"),
     421: ("wrong-host", "This server does not answer for that host"),
     500: ("unexpected", "Something went wrong on our side"),
+    501: ("not-installed", "This part of the server is not installed"),
+    503: ("unavailable", "Something the server depends on does not answer"),
 }
 
 

@@ -13,6 +13,7 @@ from higherself.db.migrate import require_current, status
 from higherself.db.pool import open_database
 from higherself.db.supabase import connection_kind, row_security_check, version_check
 from higherself.kernel.check import Check as Check  # also for who asks here
+from higherself.kernel.clock import SYSTEM_CLOCK
 from higherself.kernel.errors import HigherSelfError
 from higherself.knowledge.ledger_postgres import PostgresLedger
 from higherself.knowledge.reranking import GuardedReranker
@@ -40,9 +41,10 @@ async def examine(*, report: Callable[[str], None] = lambda line: None) -> list[
             async for check in _database(url, settings):
                 checks.append(check)
             tiers = await _tiers(settings, url)
+            checks += await _nats(settings, url)
     except HigherSelfError as error:
         checks.append(Check("database", False, *_explained(error)))
-    return [*checks, *(tiers or await _tiers(settings))]
+    return [*checks, *(tiers or await _tiers(settings)), await _language_model(settings)]
 
 
 def _extensions(settings: Settings) -> Check:
@@ -54,7 +56,7 @@ def _extensions(settings: Settings) -> Check:
         fix = "correct it, or take its folder out of HIGHERSELF_EXTENSIONS"
         return Check("extensions", False, str(error), fix)
     return Check(
-        "extensions", True, f"{len(found.skills)} skills, {len(found.workflows)} workflows"
+        "extensions", True, f"{found.skills.brought} skills, {len(found.workflows)} workflows"
     )
 
 
@@ -137,6 +139,27 @@ async def _tiers(settings: Settings, url: str | None = None) -> list[Check]:
             fix = "correct that, or unset HIGHERSELF_RERANKER"
             return [*checks, Check("reranker", False, f"off: {reranker.reason}", fix)]
         return [*checks, await _provider("reranker", reranker)]
+
+
+async def _nats(settings: Settings, url: str) -> list[Check]:
+    """Ask NATS, if it is set up. What signs its messages is in the database."""
+    if settings.nats_url is None:
+        return []
+    from higherself.app.nats import examined
+
+    try:
+        await require_current(url)
+    except HigherSelfError:
+        return []  # why was told among the checks of the database
+    async with open_database(url, connections=1) as database:
+        return await examined(settings, database, SYSTEM_CLOCK)
+
+
+async def _language_model(settings: Settings) -> Check:
+    """Ask the language model for a word, if there is one."""
+    from higherself.app.language_model import probed
+
+    return await probed(settings)
 
 
 async def _provider(name: str, provider: Tier | GuardedReranker) -> Check:

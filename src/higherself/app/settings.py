@@ -17,7 +17,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from higherself.app.per_business import PerBusiness
 from higherself.app.tier_names import BUILT_IN_TIERS, RERANKERS, PerTier, tier_order
+from higherself.app.token_price import TokenPrice
 from higherself.kernel.errors import Misconfigured
 
 DOTENV = ".env"
@@ -44,6 +46,17 @@ def _absolute(path: Path) -> Path:
 
 def _daily_tokens(given: object) -> PerTier:
     return PerTier.read(given, also=RERANKERS.values())
+
+
+def _language_model(name: str) -> str:
+    vendor, _, model = name.partition(":")
+    if name == "template" or (vendor in _VENDORS and model.strip()):
+        return name
+    known = ", ".join(f"{each}:MODEL" for each in _VENDORS)
+    raise ValueError(f"{name!r} is neither template nor one of {known}")
+
+
+_VENDORS = ("anthropic", "openai", "openai-chat", "openai-responses")
 
 
 Url = Annotated[str, AfterValidator(_http)]
@@ -161,12 +174,35 @@ class Settings(BaseModel):
         "Where Anthropic answers.",
         default="https://api.anthropic.com",
     )
-    llm: str = _setting(
+    llm: Annotated[str, AfterValidator(_language_model)] = _setting(
         "HIGHERSELF_LLM",
-        "anthropic:claude-sonnet-4-5",
-        "The language model agents use; `template`: none, fixed templates do the work.",
+        "anthropic:claude-sonnet-5",
+        "The language model agents use: `anthropic:MODEL`, `openai:MODEL` (or `openai-chat:MODEL`, "
+        "`openai-responses:MODEL`, to choose how a server at OPENAI_BASE_URL is spoken to); "
+        "`template`: none, fixed templates do the work.",
         default="template",
         min_length=1,
+    )
+    llm_price: Annotated[TokenPrice, BeforeValidator(TokenPrice.read)] | None = _setting(
+        "HIGHERSELF_LLM_PRICE",
+        "3,15",
+        "What the language model costs, in dollars a million tokens of input and of output; unset: "
+        "what is known of Anthropic's and OpenAI's models, and nothing for other servers.",
+        default=None,
+    )
+    llm_daily_usd: Annotated[PerBusiness, BeforeValidator(PerBusiness.dollars)] = _setting(
+        "HIGHERSELF_LLM_DAILY_USD",
+        "5,gallery=20",
+        "The most dollars a day (in UTC) that a business may spend on the language model, all "
+        "processes together: an amount for each, BUSINESS=AMOUNT for one, `none` for no limit. Then "
+        "templates do the work until midnight.",
+        default="5",
+    )
+    llm_daily_tokens: Annotated[PerBusiness, BeforeValidator(PerBusiness.counts)] | None = _setting(
+        "HIGHERSELF_LLM_DAILY_TOKENS",
+        "2000000,gallery=500000",
+        "The most tokens a day that a business may use, in the same way. Unset: no limit.",
+        default=None,
     )
     embedding_tiers: Annotated[tuple[str, ...], AfterValidator(tier_order)] = _setting(
         "HIGHERSELF_EMBEDDING_TIERS",
@@ -228,10 +264,40 @@ class Settings(BaseModel):
     )
     nats_url: str | None = _setting(
         "NATS_URL",
-        "nats://localhost:4222",
-        "A NATS server with JetStream, as another road for messages.",
+        "nats://user:password@nats.example.org:4222",
+        "A NATS server with JetStream, as another road for messages; several of one cluster with "
+        "commas between. A user and password, or a token, stand before the `@`.",
         default=None,
         pattern=r"^(nats|tls)://",
+    )
+    nats_creds: Folder | None = _setting(
+        "NATS_CREDS",
+        "/etc/higherself/nats.creds",
+        "The file with the credentials for NATS, if they are not in NATS_URL.",
+        default=None,
+    )
+    nats_monitoring_url: Url | None = _setting(
+        "NATS_MONITORING_URL",
+        "http://nats.example.org:8222",
+        "Where the monitoring of the NATS server answers, which tells whether it syncs every write; "
+        "unset: port 8222 of the host in NATS_URL.",
+        default=None,
+    )
+    nats_replicas: int = _setting(
+        "NATS_REPLICAS",
+        "3",
+        "On how many NATS servers a message is kept: 3 or 5 in a cluster. With 1, the server has to "
+        "sync every write.",
+        default=1,
+        ge=1,
+        le=5,
+    )
+    spool: Literal["on", "off"] = _setting(
+        "HIGHERSELF_SPOOL",
+        "on",
+        "Whether messages that nothing else can keep just now are kept in a folder of "
+        "HIGHERSELF_HOME, and brought to the database when it answers again.",
+        default="off",
     )
     smtp_url: SecretStr | None = _setting(
         "SMTP_URL",
@@ -248,6 +314,26 @@ class Settings(BaseModel):
     )
     port: int = _setting(
         "HIGHERSELF_PORT", "8787", "The port to listen on.", default=8787, ge=1, le=65535
+    )
+    mcp: Literal["read", "all", "off"] = _setting(
+        "HIGHERSELF_MCP",
+        "all",
+        "What assistants are offered at `/mcp` (Model Context Protocol): `read`, the search and the "
+        "skills that only look; `all`, also those that change something; `off`, nothing.",
+        default="read",
+    )
+    a2a: Literal["read", "all", "off"] = _setting(
+        "HIGHERSELF_A2A",
+        "all",
+        "What agents elsewhere may ask for (Agent2Agent): `read`, work of the agents here, the search "
+        "and the skills that only look; `all`, also skills that change something; `off`, nothing.",
+        default="read",
+    )
+    url: Url | None = _setting(
+        "HIGHERSELF_URL",
+        "https://network.example.org",
+        "Where others reach this server, if a proxy stands before it: the agent card names it.",
+        default=None,
     )
     log: Literal["console", "json"] = _setting(
         "HIGHERSELF_LOG", "json", "How log lines look.", default="console"

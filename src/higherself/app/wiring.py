@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from higherself.app.providers import build_reranker, build_tiers, make_tier
@@ -12,6 +12,7 @@ from higherself.db.embedded import EmbeddedPostgres
 from higherself.db.migrate import migrate, require_current
 from higherself.db.pool import Database, open_database
 from higherself.kernel.clock import SYSTEM_CLOCK, Clock
+from higherself.kernel.tasks import in_background
 from higherself.knowledge.catalogue_postgres import PostgresCatalogue
 from higherself.knowledge.hub import KnowledgeHub
 from higherself.knowledge.ledger_postgres import PostgresLedger
@@ -22,7 +23,14 @@ from higherself.knowledge.search_postgres import SESSION_SETTINGS, PostgresSearc
 from higherself.knowledge.tiers import Tier
 
 if TYPE_CHECKING:
+    from higherself.agents.skills.invocation import SkillInvoker
+    from higherself.app.agents import Agents
+    from higherself.app.language_model import ConfiguredModel
+    from higherself.app.skills import HostedSkills
     from higherself.app.workflows import Hosted
+    from higherself.messaging.bus import Bus
+    from higherself.messaging.nats import Nats
+    from higherself.services.collaboration import Collaborations
     from higherself.workflow.engine.engine import Engine
 
 Report = Callable[[str], None]
@@ -40,6 +48,9 @@ class HigherSelf:
         tiers: list[Tier],
         reranker: GuardedReranker,
         hosted: "Hosted | None" = None,
+        bus: "Bus | None" = None,
+        nats: "Nats | None" = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -47,6 +58,54 @@ class HigherSelf:
         self.tiers = tiers
         self.reranker = reranker
         self._hosted = hosted
+        self._bus, self._nats = bus, nats
+        self._clock = clock
+        self._language_model: ConfiguredModel | None = None
+        self._skills: HostedSkills | None = None
+
+    @property
+    def language_model(self) -> "ConfiguredModel":
+        """The language model that the settings name, made when it is first asked for."""
+        if self._language_model is None:
+            from higherself.app.language_model import build_language_model
+
+            self._language_model = build_language_model(
+                self.settings, self.database, clock=self._clock
+            )
+        return self._language_model
+
+    @property
+    def hosted_skills(self) -> "HostedSkills":
+        """The skills that are installed, with what is kept of their results and counted of runs."""
+        if self._skills is None and self._hosted is not None:
+            self._skills = self._hosted.skills
+        if self._skills is None:
+            from higherself.app.extensions import load_extensions
+            from higherself.app.skills import build_skills
+
+            found = load_extensions(self.settings.extensions)
+            cards = found.agents.cards
+            self._skills = build_skills(found.skills, self.database, self._clock, cards=cards.get)
+            self.provide(self._skills.invoker)
+        return self._skills
+
+    @property
+    def skills(self) -> "SkillInvoker":
+        """Runs skills by name."""
+        return self.hosted_skills.invoker
+
+    def provide(self, skills: "SkillInvoker") -> None:
+        """Let ``skills`` find what they work with: see `SkillCall.resource`."""
+        skills.provide("language_model", lambda: self.language_model.model)
+
+    async def close(self) -> None:
+        """Release what was opened on the way."""
+        if self._hosted is not None:
+            await self._hosted.skills.close()
+        elif self._skills is not None:
+            await self._skills.close()
+        if self._language_model is not None:
+            await self._language_model.close()
 
     @property
     def hosted(self) -> "Hosted":
@@ -54,6 +113,32 @@ class HigherSelf:
         if self._hosted is None:
             raise AssertionError("this was opened with workflows=False")
         return self._hosted
+
+    @property
+    def bus(self) -> "Bus":
+        """Sends and publishes messages, asks and is told: as the operator, for the business `default`."""
+        if self._bus is None:
+            raise AssertionError("this was opened with workflows=False")
+        return self._bus
+
+    @property
+    def collaborations(self) -> "Collaborations":
+        """Has agents work together in a pattern: starts that, waits for it, shows it."""
+        return self.hosted.collaborations
+
+    @cached_property
+    def agents(self) -> "Agents":
+        """The agents: who there is, work for them, and what they ask of people."""
+        from higherself.app.agents import agents_of
+
+        if self.hosted.directory is None:
+            raise AssertionError("this was opened without a directory")
+        return agents_of(self, self.hosted.directory, self._clock)
+
+    async def drain_nats(self) -> None:
+        """Bring messages that NATS keeps to PostgreSQL, for ever; without NATS, do nothing."""
+        if self._nats is not None:
+            await self._nats.drain(self.hosted.workflows.channel.outbox, self.database).run()
 
     @property
     def workflows(self) -> "Engine":
@@ -102,22 +187,43 @@ class HigherSelf:
             make = partial(make_tier, settings=settings, clock=clock, ledger=ledger)
             knowledge = _knowledge(database, clock, tiers, make, reranker)
             stack.push_async_callback(knowledge.close)
-            hosted = None
+            hosted = bus = nats = None
             if workflows:
+                from higherself.app.agents import build_directory
+                from higherself.app.bus import open_roads
+                from higherself.app.nats import opened_nats
                 from higherself.app.workflows import open_hosted
+                from higherself.messaging.bus import bus_of
+                from higherself.messaging.protocol import OPERATOR
 
                 opening = open_hosted(
                     url, database, clock=clock, folders=settings.extensions, secrets=load_secrets()
                 )
                 hosted = await stack.enter_async_context(opening)
-            yield cls(
+                directory = build_directory(database, clock, hosted.extensions.agents.cards)
+                hosted.directory = directory
+                hosted.collaborations.knows(directory)
+                await stack.enter_async_context(in_background(directory.log.run()))
+                nats = await stack.enter_async_context(opened_nats(settings, database, clock))
+                roads = open_roads(
+                    settings, database, hosted.workflows.channel, clock, book=directory, nats=nats
+                )
+                bus = bus_of(await stack.enter_async_context(roads), OPERATOR, entity="default")
+            hs = cls(
                 settings=settings,
                 database=database,
                 knowledge=knowledge,
                 tiers=tiers,
                 reranker=reranker,
                 hosted=hosted,
+                bus=bus,
+                nats=nats,
+                clock=clock,
             )
+            stack.push_async_callback(hs.close)
+            if hosted is not None:
+                hs.provide(hosted.skills.invoker)
+            yield hs
 
 
 @asynccontextmanager

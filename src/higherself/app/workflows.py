@@ -4,9 +4,13 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from higherself.agents.directory import Directory
+from higherself.agents.routing import Candidate
 from higherself.app.extensions import Extensions, WorkflowText, load_extensions
+from higherself.app.skills import HostedSkills, build_skills
 from higherself.db.pool import Database
 from higherself.kernel.clock import Clock
 from higherself.kernel.errors import NotFound, Rejected
@@ -15,12 +19,12 @@ from higherself.messaging.care import PostgresMessageCare
 from higherself.messaging.consumer import Consumer
 from higherself.messaging.upkeep import MessageUpkeep
 from higherself.services.activities import SkillRunner
+from higherself.services.collaboration import CollaboratingRunner, Collaborations
 from higherself.workflow.definition import WorkflowDefinition, load_text
 from higherself.workflow.engine.engine import Engine
 from higherself.workflow.engine.wiring import Workflows, open_workflows
 from higherself.workflow.engine.worker import CONCURRENCY
 from higherself.workflow.errors import DefinitionChanged
-from higherself.workflow.routing import Candidate
 
 
 @dataclass(slots=True)
@@ -42,26 +46,53 @@ class Hosted:
     extensions: Extensions
     database: Database
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    candidates: Sequence[Candidate] = ()
+    directory: Directory | None = None
 
     @property
     def engine(self) -> Engine:
         """Starts instances, moves them on, and shows them."""
         return self.workflows.engine
 
+    @cached_property
+    def collaborations(self) -> Collaborations:
+        """Has agents work together, moves that on, and shows it."""
+        outbox, clock = self.workflows.channel.outbox, self.workflows.clock
+        return Collaborations(self.database, outbox, clock, book=self.directory)
+
+    @cached_property
+    def skills(self) -> HostedSkills:
+        """Runs skills, for workflows and for whoever asks by name."""
+        agents = self.extensions.agents
+        return build_skills(
+            self.extensions.skills,
+            self.database,
+            self.workflows.clock,
+            cards=lambda name: agents[name].card if name in agents else None,
+        )
+
     def worker(self, *, concurrency: int = CONCURRENCY) -> Consumer:
         """Return what runs activities here, until it is cancelled."""
         runner = SkillRunner(
-            self.extensions.skills,
-            candidates=lambda: self.candidates,
+            self.skills.invoker,
+            candidates=self._candidates,
             secrets=lambda name: self.secrets.get(name.upper()),
         )
-        return self.workflows.consumer(runner, concurrency=concurrency)
+        return self.workflows.consumer(
+            CollaboratingRunner(runner, self.collaborations),
+            self.collaborations.subscription(),
+            concurrency=concurrency,
+        )
+
+    async def _candidates(self) -> Sequence[Candidate]:
+        return () if self.directory is None else await self.directory.candidates()
 
     async def upkeep(self) -> None:
         """Tell what is waiting where, and tidy up behind the messages, for ever."""
         care = PostgresMessageCare(self.database)
-        async with in_background(self.workflows.watch.keep_telling()):
+        async with (
+            in_background(self.workflows.watch.keep_telling()),
+            in_background(self.skills.upkeep.keep_up()),
+        ):
             await MessageUpkeep(care, self.workflows.clock).keep_up()
 
     async def install(self) -> Installed:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         StoredMessage,
         TopicCount,
     )
+    from higherself.messaging.subscribing import Subscriptions
 
 STATUSES = click.Choice(["ready", "waiting", "leased", "delivered", "dead", "expired", "cancelled"])
 
@@ -160,6 +161,105 @@ async def discard(
     _told("discarded", chosen, as_json=as_json)
 
 
+@messages.command(
+    epilog="Example: higherself messages explain 0198c0de-0000-7000-8000-000000000000"
+)
+@click.argument("identifier", type=click.UUID, metavar="ID")
+@as_json
+@asynchronous
+async def explain(*, identifier: UUID, as_json: bool) -> None:
+    """Show what came of what: the whole conversation that a message is in, as a tree.
+
+    With who sent it and to whom, when, by which road, in how many attempts, what became of it, and
+    what handling it cost as far as its handler has said.
+    """
+    from higherself.app.messaging import explained
+    from higherself.app.wiring import HigherSelf
+
+    async with HigherSelf.open(report=say, workflows=False) as hs:
+        found = await explained(hs, identifier)
+    from higherself.cli.message_trees import as_object, show_tree
+
+    if as_json:
+        print_json(as_object(found))
+    else:
+        show_tree(found)
+
+
+@messages.command(epilog="Example: higherself messages roads --json")
+@as_json
+@asynchronous
+async def roads(*, as_json: bool) -> None:
+    """Show the ways that messages can take, the preferred ones first, and whether they answer.
+
+    Durable ones keep a message until it is handled; direct ones reach who hears at this moment.
+    """
+    from higherself.app.wiring import HigherSelf
+
+    async with HigherSelf.open(report=say) as hs:
+        found = await hs.bus.health()
+    if as_json:
+        print_json({"roads": found})
+        return
+    table(
+        ["road", "kind", "answers", "what it says"],
+        [(each.road, each.kind, "yes" if each.answers else "NO", each.checked) for each in found],
+    )
+
+
+@messages.command(epilog="Example: higherself messages schema > envelope.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of a message's envelope, a CloudEvents event in structured mode."""
+    from higherself.messaging.description import envelope_schema
+
+    print_json(envelope_schema())
+
+
+@messages.command(epilog="Example: higherself messages asyncapi > asyncapi.json")
+@asynchronous
+async def asyncapi() -> None:
+    """Print an AsyncAPI 3 document of the bus: topics, groups and what they are told of."""
+    from higherself.app.messaging import described_bus
+    from higherself.app.wiring import HigherSelf
+
+    async with HigherSelf.open(report=say, workflows=False) as hs:
+        print_json(await described_bus(hs))
+
+
+@messages.command(epilog="Example: higherself messages groups --json")
+@as_json
+@asynchronous
+async def groups(*, as_json: bool) -> None:
+    """Show the groups that are told of events, and which events those are."""
+    async with _subscriptions() as subscriptions:
+        found = await subscriptions.all()
+    if as_json:
+        print_json({"groups": found})
+        return
+    table(
+        ["group", "pattern", "entity", "since"],
+        [(each.group, each.pattern, each.entity, _written(each.since)) for each in found],
+    )
+
+
+@messages.command(epilog="Example: higherself messages unsubscribe audit --pattern 'lead.*'")
+@click.argument("group", type=words)
+@click.option("--pattern", type=words, help="Only this pattern. Default: all of the group.")
+@as_json
+@asynchronous
+async def unsubscribe(*, group: str, pattern: str | None, as_json: bool) -> None:
+    """Tell GROUP of no more events; what it has been told stays on its topic.
+
+    A worker that still handles them subscribes the group again when it starts.
+    """
+    async with _subscriptions() as subscriptions:
+        dropped = await subscriptions.drop(group, pattern)
+    if as_json:
+        print_json({"dropped": dropped})
+    else:
+        click.echo(f"{dropped} dropped")
+
+
 async def _list(
     topic: str | None, entity: str | None, status: "Status | None", limit: int, *, as_json: bool
 ) -> None:
@@ -194,6 +294,16 @@ async def _care() -> "AsyncIterator[PostgresMessageCare]":
 
     async with HigherSelf.open(report=say, workflows=False) as hs:
         yield message_care(hs)
+
+
+@asynccontextmanager
+async def _subscriptions() -> "AsyncIterator[Subscriptions]":
+    from higherself.app.wiring import HigherSelf
+    from higherself.kernel.clock import SYSTEM_CLOCK
+    from higherself.messaging.subscribing import Subscriptions
+
+    async with HigherSelf.open(report=say, workflows=False) as hs:
+        yield Subscriptions(hs.database, SYSTEM_CLOCK)
 
 
 def _told(verb: str, identifiers: Sequence[UUID], *, as_json: bool) -> None:

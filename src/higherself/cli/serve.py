@@ -80,6 +80,7 @@ async def serve_until_stopped(
     from higherself.kernel.tasks import in_background, side_by_side
 
     at = listener or listen(hs.settings.host, hs.settings.port)
+    app = compose(hs)
     asked = stop or asked_to_stop()
 
     class Server(uvicorn.Server):
@@ -93,6 +94,11 @@ async def serve_until_stopped(
         async def on_tick(self, counter: int) -> bool:
             return asked.is_set() or await super().on_tick(counter)
 
+        async def shutdown(self, sockets: "list[socket.socket] | None" = None) -> None:
+            for end in app.state.endings:
+                end()  # answers that would go on for ever end, so that nothing waits for them
+            await super().shutdown(sockets)
+
     install_telemetry(hs.settings)
     for problem in (await hs.hosted.install()).problems.values():
         say(plain(problem))
@@ -100,10 +106,13 @@ async def serve_until_stopped(
         hs.knowledge.upkeep.keep_up(),
         hs.hosted.worker().run(),
         hs.hosted.upkeep(),
+        hs.agents.work(),
+        hs.agents.upkeep(),
+        hs.drain_nats(),
         keep_workers(workers),
     )
     async with in_background(beside):
-        await Server(http_config(compose(hs))).serve(sockets=[at])
+        await Server(http_config(app)).serve(sockets=[at])
 
 
 def http_config(app: "FastAPI") -> "uvicorn.Config":
@@ -112,7 +121,7 @@ def http_config(app: "FastAPI") -> "uvicorn.Config":
 
     return uvicorn.Config(
         app,
-        lifespan="off",
+        lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -122,12 +131,16 @@ def http_config(app: "FastAPI") -> "uvicorn.Config":
 
 
 def compose(hs: "HigherSelf") -> "FastAPI":
-    """Return the whole application on ``hs``: the API with the dashboard before it."""
+    """Return the whole application on ``hs``: the API, the dashboard, the doors for assistants."""
+    from higherself.a2a.http import add_a2a
     from higherself.api.app import create_app
     from higherself.dashboard.views import add_dashboard
+    from higherself.mcp.http import add_mcp
 
     app = create_app(hs)
     add_dashboard(app, hs)
+    add_mcp(app, hs)
+    add_a2a(app, hs)
     return app
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 )
 @click.option("--child-of", type=int, hidden=True, help="The process to stop with.")
 def worker(*, concurrency: int, child_of: int | None) -> None:
-    """Run activities of workflows until Ctrl-C or SIGTERM.
+    """Run activities of workflows, and the installed agents, until Ctrl-C or SIGTERM.
 
     Then nothing more is begun; what runs may finish for 20 seconds, and what does not is left to
     other workers. A second Ctrl-C does not wait.
@@ -34,14 +34,23 @@ async def _work(concurrency: int, parent: int | None) -> None:
     from higherself.app.telemetry import install_telemetry
     from higherself.cli.stopping import asked_to_stop
     from higherself.cli.workflow_sources import opened
-    from higherself.kernel.tasks import in_background
+    from higherself.kernel.tasks import in_background, side_by_side
 
     stop = asked_to_stop()
     async with opened() as hs:
         install_telemetry(hs.settings)
-        skills = len(hs.hosted.extensions.skills)
-        say(f"worker with {skills} {'skill' if skills == 1 else 'skills'}  (Ctrl-C stops)")
-        async with in_background(hs.hosted.worker(concurrency=concurrency).run()):
+        skills = hs.hosted.extensions.skills.brought
+        told = f"worker with {skills} {'skill' if skills == 1 else 'skills'}"
+        if agents := len(hs.agents.registry):
+            told += f" and {agents} {'agent' if agents == 1 else 'agents'}"
+        say(f"{told}  (Ctrl-C stops)")
+        working = side_by_side(
+            hs.hosted.worker(concurrency=concurrency).run(),
+            hs.agents.work(),
+            hs.drain_nats(),
+            hs.hosted_skills.upkeep.keep_up(),
+        )
+        async with in_background(working):
             await _told(stop, parent)
     say("worker stopped")
 

@@ -119,6 +119,7 @@ def lint(*, files: tuple[Path, ...], as_json: bool) -> None:
 
 
 def _linted(path: Path) -> dict[str, Any]:
+    from higherself.services.collaboration import plan_problems
     from higherself.workflow.errors import InvalidDefinition
     from higherself.workflow.lint import lint as findings_of
 
@@ -133,6 +134,17 @@ def _linted(path: Path) -> dict[str, Any]:
         found = [
             _finding(each.severity, each.rule, each.path, each.what, each.place, str(each))
             for each in findings_of(loaded.definition, loaded.places)
+        ]
+        found += [
+            _finding(
+                "error",
+                "no-such-plan",
+                where,
+                what,
+                None,
+                f"{path}: {where}: error: {what} [no-such-plan]",
+            )
+            for where, what in plan_problems(loaded.definition)
         ]
     return {"file": str(path), "ok": not _errors(found), "findings": found}
 

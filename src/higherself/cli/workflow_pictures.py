@@ -137,7 +137,7 @@ async def simulate(
     if output is not None:
         is_png = output.suffix == ".png"
         drawn = outlook(found, dark=False if is_png else None)
-        _write(output, _pixels(drawn) if is_png else drawn)
+        write(output, _pixels(drawn) if is_png else drawn)
     if as_json:
         print_json(found.to_json())
     else:
@@ -261,7 +261,7 @@ def _pixels(svg: str) -> bytes:
 def _give(drawn: str | bytes, form: str, output: Path | None, *, as_json: bool) -> None:
     """Write a picture where it is wanted; with --json, say where, or have it in the document."""
     if output is not None:
-        _write(output, drawn)
+        write(output, drawn)
     if as_json:
         print_json({"format": form, **_in_json(drawn, output)})
     elif output is not None:
@@ -284,7 +284,8 @@ def _in_json(drawn: str | bytes, output: Path | None) -> dict[str, Any]:
     return {"encoding": "base64", "diagram": b64encode(drawn).decode()}
 
 
-def _write(path: Path, drawn: str | bytes) -> None:
+def write(path: Path, drawn: str | bytes) -> None:
+    """Write a picture there, and say so."""
     try:
         path.write_bytes(drawn.encode() if isinstance(drawn, str) else drawn)
     except OSError as error:

@@ -10,7 +10,9 @@ from pgvector.psycopg.halfvec import register_halfvec_info
 from psycopg import AsyncConnection, AsyncCopy, sql
 from psycopg.rows import dict_row, tuple_row
 from psycopg.types import TypeInfo
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from pydantic_core import from_json
 
 from higherself.db.errors import DatabaseUnavailable, translate
 from higherself.db.inspection import (
@@ -27,6 +29,10 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 Row = dict[str, Any]
 Parameters = Mapping[str, Any]
+
+BRIEF = {"idle_in_transaction_session_timeout": "10s"}
+"""Settings of a transaction that takes rows which others wait for: if its process freezes within it, the
+server ends it after that, and the others go on."""
 
 EVERY_ENTITY = "*"
 """The entity scope that sees all businesses: the operator's own view."""
@@ -275,6 +281,8 @@ async def open_database(
             await connection.execute(*_set_config(session, local=False))
         if halfvec is not None:
             register_halfvec_info(connection, halfvec)
+        # Reads bytes as they come, five times as fast as json: a hit of a search has such a column.
+        set_json_loads(from_json, connection)
 
     pool = AsyncConnectionPool(
         url,

@@ -45,7 +45,7 @@ def uuid7(milliseconds: int, random_bits: int) -> UUID:
     return UUID(int=milliseconds << 80 | 0x7 << 76 | head << 64 | 0b10 << 62 | tail)
 
 
-_DRAWN_AT_ONCE = 256
+_DRAWN_AT_ONCE = 1024
 _drawn: list[int] = []
 """Random numbers drawn ahead: each call of the system takes longer than all the rest."""
 os.register_at_fork(after_in_child=_drawn.clear)

@@ -10,6 +10,7 @@ in pgvector's halfvec.c.
 import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 import numpy as np
@@ -95,7 +96,7 @@ def document_row(
     return b"".join(
         (
             _DOCUMENT_BEGINS, identifier.bytes, *map(_field, names), _texts(tags),
-            *map(_field, rest), _INT4, version.to_bytes(4), times, _field(trust), _BOOLEAN,
+            *map(_field, rest), _INT4, version.to_bytes(4), times, _often(trust), _BOOLEAN,
             b"\1" if local_only else b"\0", _field(blanks),
         )
     )  # fmt: skip
@@ -114,7 +115,7 @@ def chunk_row(
     ordinal, start, end, tokens = places
     return b"".join(
         (
-            _CHUNK_BEGINS.pack(10, 8, number, 16), document.bytes, _field(entity),
+            _CHUNK_BEGINS.pack(10, 8, number, 16), document.bytes, _often(entity),
             _ONE_INT.pack(4, ordinal), _texts(headings),
             _THREE_INTS.pack(4, start, 4, end, 4, tokens), _field(text), _field(digest),
         )
@@ -132,7 +133,13 @@ def _field(value: str | bytes | None) -> bytes:
     if value is None:
         return _NULL
     data = value.encode() if isinstance(value, str) else value
-    return len(data).to_bytes(4) + data
+    return _SIZE(len(data)) + data
+
+
+@lru_cache(maxsize=256)
+def _often(value: str) -> bytes:
+    """Return the field of a text that stands in many rows."""
+    return _field(value)
 
 
 def _texts(values: Sequence[str]) -> bytes:
@@ -142,6 +149,7 @@ def _texts(values: Sequence[str]) -> bytes:
     return _ARRAY.pack(20 + len(items), 1, 0, _TEXT, len(values), 1) + items
 
 
+_SIZE = struct.Struct(">i").pack
 _TEXT = 25
 _NULL = b"\xff\xff\xff\xff"
 _INT4, _BOOLEAN = (4).to_bytes(4), (1).to_bytes(4)

@@ -77,7 +77,8 @@ WHERE attrelid = format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass
 
 -- name: clear_statistics_by_type :none
 -- The same before 18: to give a column a type, even its own, drops what was known of its values.
--- What a policy names can have none given: there, the slug of a business stays.
+-- What a policy or a trigger names can have none given: there, the slug of a business and the topic of
+-- a message stay.
 DO $$
 DECLARE
     known record;
@@ -85,7 +86,11 @@ BEGIN
     FOR known IN
         SELECT attname, format_type(atttypid, atttypmod) AS type FROM pg_attribute
         WHERE attrelid = '{schema}.{table}'::regclass AND attnum > 0 AND NOT attisdropped
-            AND attname NOT IN ('entity', 'slug')
+            AND NOT EXISTS (
+                SELECT FROM pg_depend
+                WHERE refobjid = attrelid AND refobjsubid = attnum
+                    AND classid IN ('pg_policy'::regclass, 'pg_trigger'::regclass)
+            )
     LOOP
         EXECUTE format('ALTER TABLE {schema}.{table} ALTER %I TYPE %s', known.attname, known.type);
     END LOOP;

@@ -6,6 +6,7 @@ next batch. The next batch is prepared while one is being stored.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import (
     AsyncIterator,
@@ -441,8 +442,8 @@ def unit(vector: Given) -> Vector:
     given = np.asarray(vector, dtype=np.float32)
     if given.ndim != 1 or not given.size:
         raise BadVector(f"a vector must be a list of numbers; this has shape {given.shape}")
-    length = float(np.linalg.norm(given))
-    if not np.isfinite(length) or length == 0.0:
+    length = math.sqrt(given.dot(given))
+    if not math.isfinite(length) or length == 0.0:
         raise BadVector("the vector is zero or has an entry that is no finite number")
     return given / np.float32(length)
 

@@ -30,7 +30,7 @@ def labels(tags: Collection[str], metadata: Mapping[str, JsonValue]) -> list[str
 
 def _leaves(value: JsonValue, path: str) -> Iterator[str]:
     match value:
-        case Mapping():
+        case dict() | Mapping():
             for key, item in value.items():
                 yield from _leaves(item, f"{path}.{key}" if path else key)
         case str() | bool() | None:

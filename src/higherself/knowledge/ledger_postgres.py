@@ -5,7 +5,7 @@ from typing import Any
 
 from higherself.db.pool import Database, Row
 from higherself.db.queryfile import read_queries
-from higherself.knowledge.breaker import Circuit
+from higherself.kernel.breaker import Circuit
 from higherself.knowledge.standing import Standing, Usage
 
 QUERIES = read_queries("higherself.knowledge", "ledger.sql")

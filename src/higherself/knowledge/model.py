@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from higherself.kernel.ids import ChunkId, DocumentId, SpaceId
 from higherself.kernel.jsonvalue import JsonValue
+from higherself.kernel.values import value
 
 Mode = Literal["hybrid", "vector", "lexical"]
 Trust = Literal["own", "generated", "external"]
@@ -155,7 +156,7 @@ class Filter:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Candidate:
     """A chunk that one way of searching found. A higher score is better."""
 
@@ -163,7 +164,7 @@ class Candidate:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FoundDocument:
     """The document of a hit."""
 
@@ -180,7 +181,7 @@ class FoundDocument:
     local_only: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FoundChunk:
     """The chunk of a hit, with the path of headings it stands under."""
 
@@ -190,7 +191,7 @@ class FoundChunk:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Why:
     """Why a chunk was found: its place and score in each list that held it.
 
@@ -205,7 +206,7 @@ class Why:
     rerank_score: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hit:
     """A chunk found for a query, with its rank and why. ``before`` and ``after`` are neighbours.
 

@@ -55,7 +55,10 @@ class Revision:
 
     def blanks(self, text: str) -> str:
         """Return what of the new ``text`` is in no chunk, in order: whitespace, mostly none."""
-        passages = [piece.passage for piece in (*(piece for _, piece in self.kept), *self.added)]
+        passages = [piece.passage for _, piece in self.kept]
+        passages += [piece.passage for piece in self.added]
+        if len(passages) == 1 and len(passages[0].text) == len(text):
+            return ""
         found, end = [], 0
         for passage in sorted(passages, key=lambda passage: passage.ordinal):
             found.append(text[end : passage.start])
@@ -148,9 +151,13 @@ def as_stored(value: JsonValue) -> JsonValue:
     >>> as_stored({"n": [1e20, -0.0, 0.1]})
     {'n': [100000000000000000000, 0.0, 0.1]}
     """
+    if type(value) is str or value is None:  # most are
+        return value
     match value:
-        case str() | int() | None:
+        case str() | int():
             return value
+        case dict():
+            return dict(zip(value, map(as_stored, value.values()), strict=True))
         case float() if math.isfinite(value):
             return int(Decimal(repr(value))) if abs(value) >= 1e16 else value or 0.0
         case Mapping():
@@ -209,6 +216,8 @@ def in_context(title: str, headings: Sequence[str], text: str) -> str:
 
 def revise(stored: Sequence[StoredChunk], new: Sequence[Piece]) -> Revision:
     """Return how the ``stored`` chunks become the ``new`` pieces, keeping every one that can stay."""
+    if not stored:
+        return Revision((), tuple(new), ())
     by_content: defaultdict[tuple[bytes, str], deque[StoredChunk]] = defaultdict(deque)
     for chunk in stored:
         by_content[chunk.content_hash, chunk.text].append(chunk)

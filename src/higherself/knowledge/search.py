@@ -243,8 +243,8 @@ async def _hits(reader: SearchReader, request: Request, found: _Found) -> list[H
                 why=_why(
                     document, chunk, lexical_ranks.get(chunk_id), vector_ranks.get(chunk_id), terms
                 ),
-                before=tuple(each for each in near_by if each.ordinal < chunk.ordinal),
-                after=tuple(each for each in near_by if each.ordinal > chunk.ordinal),
+                before=tuple([each for each in near_by if each.ordinal < chunk.ordinal]),
+                after=tuple([each for each in near_by if each.ordinal > chunk.ordinal]),
             )
         )
     return hits

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 
-from higherself.knowledge.breaker import CLOSED, Circuit
+from higherself.kernel.breaker import CLOSED, Circuit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from higherself.kernel import telemetry
-from higherself.kernel.clock import Clock
-from higherself.kernel.errors import HigherSelfError, Rejected
-from higherself.knowledge.breaker import (
+from higherself.kernel.breaker import (
     BreakerPolicy,
     Circuit,
     Failed,
@@ -25,6 +23,8 @@ from higherself.knowledge.breaker import (
     released,
     succeeded,
 )
+from higherself.kernel.clock import Clock
+from higherself.kernel.errors import HigherSelfError, Rejected
 from higherself.knowledge.errors import ProviderUnavailable, TierPaused
 from higherself.knowledge.ports import Spent, TierLedger
 from higherself.knowledge.standing import UNUSED, Standing, Usage, day_of, end_of_day

@@ -14,6 +14,7 @@ from higherself.messaging.statements import QUERIES as STATEMENTS
 from higherself.messaging.statements import envelope_of
 
 QUERIES = read_queries("higherself.messaging", "care.sql")
+OF_THE_BUS = read_queries("higherself.messaging", "bus.sql")
 
 Status = Literal["ready", "waiting", "leased", "delivered", "dead", "expired", "cancelled"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -158,6 +159,11 @@ class PostgresMessageCare:
         return Pruned(
             await self._prune("prune_messages", age), await self._prune("prune_inbox", age)
         )
+
+    async def expire_answers(self) -> int:
+        """End answers that nobody takes any more, because who asked is gone; return how many."""
+        async with self._database.transaction() as tx:
+            return await tx.run(OF_THE_BUS["expire_answers"], {"limit": AT_ONCE})
 
     async def free_waiting(self) -> list[str]:
         """Put back what waits for nothing, and return the topics; there should be none."""

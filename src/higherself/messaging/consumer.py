@@ -1,6 +1,7 @@
 """The one loop behind everything that happens later: claim what is due, handle it, settle it."""
 
 import asyncio
+import math
 import os
 import random
 import secrets
@@ -8,7 +9,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from higherself.kernel import telemetry
 from higherself.kernel.backoff import exponential
@@ -32,7 +33,14 @@ WINDOW = 512
 """How far a claim looks when the one before met messages that have to wait for others."""
 
 NOW = timedelta(0)
+SOON = timedelta(milliseconds=50)
+"""When to look again at messages that are behind one whose row is locked just now."""
+
+A_BREATH = timedelta(milliseconds=5)
+"""How long what nobody announces may come too late, so that what has come goes first."""
+
 A_WHILE = timedelta(milliseconds=200)
+"""For how long nobody has to look for leases that have run out."""
 
 
 class Consumer:
@@ -59,6 +67,7 @@ class Consumer:
         self._look = asyncio.Event()
         self._behind: set[str] = set()
         self._window = 0
+        self._looked_ahead = -math.inf
         self._group: asyncio.TaskGroup | None = None
         self._stops = False
 
@@ -115,13 +124,13 @@ class Consumer:
                 self._group = None
 
     async def _claim_for_ever(self, listener: Listener, group: asyncio.TaskGroup) -> None:
-        failures = 0
+        failures, self._group = 0, group
         while True:
             self._look.clear()
             try:
                 # Once in the length of a lease, so that it is seen in time when one runs out.
                 wait = min(listener.patience, self._lease, await self._claim(group))
-                self._group, failures = group, 0
+                failures = 0
             except HigherSelfError as error:
                 telemetry.warning("messaging.claim.failed", reason=str(error))
                 failures += 1
@@ -130,9 +139,7 @@ class Consumer:
                 )
             raise_if_cancelled()
             if wait > NOW:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait.total_seconds()):
-                        await self._look.wait()
+                await self._heard(wait)
 
     async def _claim(self, group: asyncio.TaskGroup) -> timedelta:
         """Claim as much as there is room for, and return when to look again at the latest."""
@@ -157,11 +164,40 @@ class Consumer:
             self._begin(group, message, claim.asked, Expired() if late else None)
         if claim.unfinished:
             return NOW
-        if claim.next_at is None:
-            return timedelta.max
-        if claim.next_at <= claim.now:
-            return await self._claim_lapsed(group, list(free))
-        return claim.next_at - claim.now
+        if claim.stuck:
+            return SOON
+        full = len(claim.messages) >= sum(free.values())
+        if claim.messages and not full:
+            await self._heard(A_BREATH)  # handlers first, and more may be on its way
+        if self._clock.monotonic() - self._looked_ahead < A_WHILE.total_seconds():
+            if self._look.is_set():
+                return NOW
+            if full:
+                return timedelta.max
+        return await self._look_ahead(group, claim.now)
+
+    async def _heard(self, wait: timedelta) -> None:
+        """Return when there may be something to claim, and after ``wait`` at the latest."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait.total_seconds()):
+                await self._look.wait()
+
+    async def _look_ahead(self, group: asyncio.TaskGroup, since: datetime) -> timedelta:
+        """Return how long there will be nothing to claim, if nobody sends anything.
+
+        Also while there is always something, leases run out that nobody else would notice.
+        """
+        topics = list(self._subscriptions)
+        ahead = await self._store.look_ahead(
+            topics, since=since, consumer=self._name, lease=self._lease
+        )
+        self._looked_ahead = self._clock.monotonic()
+        if ahead.lapses_at is not None and ahead.lapses_at <= ahead.now:
+            return await self._claim_lapsed(group, topics)
+        return min(
+            (at - ahead.now for at in (ahead.due_at, ahead.lapses_at) if at is not None),
+            default=timedelta.max,
+        )
 
     async def _claim_lapsed(self, group: asyncio.TaskGroup, topics: Sequence[str]) -> timedelta:
         """Settle what others have claimed and not settled in time."""

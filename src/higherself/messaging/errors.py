@@ -47,6 +47,16 @@ class TopicFull(Unavailable):
         self.topic, self.entity, self.limit = topic, entity, limit
 
 
+class ChannelClosed(Unavailable):
+    """The process is about to stop, and sends no more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the channel was closed while a message was being sent, so it is not known whether it "
+            "is stored; send it again with the same idempotency key or id to be sure"
+        )
+
+
 class LeaseLost(Conflict):
     """A message was taken from its consumer before it had settled it; nothing was stored."""
 

@@ -6,18 +6,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from higherself.kernel import telemetry
 from higherself.kernel.backoff import exponential
 from higherself.kernel.clock import Clock
-from higherself.kernel.errors import HigherSelfError
+from higherself.kernel.errors import HigherSelfError, Unavailable
 from higherself.kernel.tasks import raise_if_cancelled
 from higherself.messaging.envelope import MessageId
 from higherself.messaging.handling import outcome_of
-from higherself.messaging.model import Claim, Claimed, Failed, Outcome, Released
+from higherself.messaging.model import DONE, Claim, Claimed, Failed, Outcome, Released
 from higherself.messaging.ports import Delivery, MessageStore, Settled, Subscription
 from higherself.messaging.renewal import Renewal
-from higherself.messaging.settlement import Again, End, settle
+from higherself.messaging.settlement import DELIVERED, Again, End, settle
 
 TROUBLE_BASE, TROUBLE_CEILING = timedelta(milliseconds=100), timedelta(seconds=5)
 """How long to wait when the store does not answer."""
@@ -33,12 +34,18 @@ class _Flight:
     message: Claimed
     subscription: Subscription
     delivery: Delivery
+    kept_until: float
+    """When its lease runs out, by our monotonic clock: whoever has not come back by then hangs."""
+    over_at: float
+    """When its handler has had all the time that it may take, by the same clock."""
     task: asyncio.Task[None] | None = None
     lost: bool = False
+    overdue: bool = False
     landed: bool = False
 
 
 _Arrival = tuple[_Flight, Settled]
+_Kind = Literal["plain", "answered", "told"]
 
 
 class Flights:
@@ -58,8 +65,9 @@ class Flights:
         self._store, self._clock, self._draw = store, clock, draw
         self._lease = lease.total_seconds()
         self._landed = landed
-        self.renewal = Renewal(store, clock, lease, self._lose)
+        self.renewal = Renewal(store, lease, self._leases, self._lose)
         self._flights: dict[MessageId, _Flight] = {}
+        self._watched: set[str] = set()
         self._taken: Counter[str] = Counter()
         self._arrived: list[_Arrival] = []
         self._arrival, self._empty = asyncio.Event(), asyncio.Event()
@@ -101,18 +109,26 @@ class Flights:
         Its room is taken already, and free again when it has landed. ``asked``: our monotonic clock
         before it was leased.
         """
-        flight = _Flight(message, subscription, Delivery(message, self._store))
-        if message.id in self._flights:  # under a lease that has run out
+        patience = subscription.policy.timeout.total_seconds()
+        flight = _Flight(
+            message,
+            subscription,
+            Delivery(message, self._store),
+            kept_until=asked + patience + self._lease,
+            over_at=self._clock.monotonic() + patience,
+        )
+        if self._flights.setdefault(message.id, flight) is not flight:  # that lease has run out
             self._take_away(self._flights[message.id])
-        self._flights[message.id] = flight
+            self._flights[message.id] = flight
         if outcome is None and self._dismissed:
             outcome = Released()
         if outcome is not None:
             self._arrive(flight, outcome)
             return
-        patience = subscription.policy.timeout.total_seconds() + self._lease
-        self.renewal.hold(message, until=asked + patience)
         flight.task = group.create_task(self._fly(flight))
+        if message.topic not in self._watched:
+            self._watched.add(message.topic)
+            asyncio.get_running_loop().call_later(patience, self._stop_overdue, message.topic)
 
     async def settle_for_ever(self) -> None:
         """Store settlements; those that come in while some are being stored go together."""
@@ -122,11 +138,14 @@ class Flights:
             await self._arrival.wait()
             self._arrival.clear()
             arrived, self._arrived = self._arrived, []
+            kinds: dict[_Kind, list[_Arrival]] = {"plain": [], "answered": [], "told": []}
+            for each in arrived:
+                kinds[_kind(each[1])].append(each)
             try:
-                await self._store_plain([each for each in arrived if each[1].ended is None])
-                for flight, settled in arrived:
-                    if settled.ended is not None:
-                        await self._store_telling(flight, settled)
+                await self._store_plain(kinds["plain"])
+                await self._store_answered(kinds["answered"])
+                for flight, settled in kinds["told"]:
+                    await self._store_telling(flight, settled)
                 failures = 0
             except HigherSelfError as error:
                 telemetry.warning("messaging.settlement.delayed", reason=str(error))
@@ -153,12 +172,16 @@ class Flights:
     async def _fly(self, flight: _Flight) -> None:
         subscription, delivery = flight.subscription, flight.delivery
         outcome: Outcome | None
+        began = self._clock.monotonic()
         try:
-            with telemetry.timed("messaging.message.handled", topic=subscription.topic):
-                outcome = await outcome_of(subscription.handler, delivery, subscription.policy)
+            outcome = await outcome_of(subscription.handler, delivery)
         except asyncio.CancelledError:
             asked = flight.lost or self._dismissed
             outcome = Released() if asked else Failed("the handler was cancelled from within")
+        if flight.overdue and isinstance(outcome, Failed):
+            outcome = Failed(f"it took longer than {subscription.policy.timeout}")
+        took = self._clock.monotonic() - began
+        telemetry.duration("messaging.message.handled", took, topic=subscription.topic)
         if delivery.settled:
             self._land(flight, "delivered")
         elif flight.lost or outcome is None:
@@ -167,13 +190,17 @@ class Flights:
             self._arrive(flight, outcome)
 
     def _arrive(self, flight: _Flight, outcome: Outcome) -> None:
+        self._arrived.append((flight, self._settled(flight, outcome)))
+        flight.kept_until = math.inf
+        self._arrival.set()
+
+    def _settled(self, flight: _Flight, outcome: Outcome) -> Settled:
         message, subscription = flight.message, flight.subscription
+        if outcome is DONE:
+            return Settled(message, DELIVERED)
         settlement = settle(message, outcome, subscription.policy, self._now(), self._draw())
         told = isinstance(settlement, End) and settlement.status != "delivered"
-        settled = Settled(message, settlement, subscription.ended if told else None)
-        self._arrived.append((flight, settled))
-        self.renewal.hold(message, until=math.inf)
-        self._arrival.set()
+        return Settled(message, settlement, subscription.ended if told else None)
 
     def _now(self) -> datetime:
         """Return the time by the store's clock, or a little later than that."""
@@ -188,6 +215,21 @@ class Flights:
             settlement = settled.settlement
             status = settlement.status if isinstance(settlement, End) else "ready"
             self._land(flight, status if flight.message.id in accepted else "lost")
+
+    async def _store_answered(self, arrived: Sequence[_Arrival]) -> None:
+        """Store ends with what they send. Where that cannot be stored, the attempt has failed."""
+        try:
+            await self._store_plain(arrived)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  a mistake in one answer must not stop the others
+            if len(arrived) > 1:
+                for each in arrived:
+                    await self._store_answered([each])
+                return
+            ((flight, _),) = arrived
+            failed = Failed(f"what it sends cannot be stored: {error}")
+            await self._store_plain([(flight, self._settled(flight, failed))])
 
     async def _store_telling(self, flight: _Flight, settled: Settled) -> None:
         """Store an end of which somebody is told. If that fails, it is tried again much later."""
@@ -206,13 +248,37 @@ class Flights:
 
     def _land(self, flight: _Flight, status: str) -> None:
         message = flight.message
-        if self._flights.get(message.id) is flight:
-            del self._flights[message.id]
-            self.renewal.let_go(message.id)
+        if (other := self._flights.pop(message.id, flight)) is not flight:
+            self._flights[message.id] = other
         flight.landed = True
         self.free(message.topic)
         telemetry.count("messaging.message.settled", topic=message.topic, status=status)
         self._landed(message, status)
+
+    def _leases(self) -> dict[MessageId, int]:
+        """Return the leases to be renewed now. Called in another thread, hence the copy."""
+        now, flights = self._clock.monotonic(), self._flights.copy()
+        return {
+            each: flight.message.lease
+            for each, flight in flights.items()
+            if now < flight.kept_until
+        }
+
+    def _stop_overdue(self, topic: str) -> None:
+        """Cancel handlers that take longer than they may, and look again when the next one does."""
+        now, next_at = self._clock.monotonic(), math.inf
+        for flight in self._flights.values():
+            if flight.message.topic != topic or flight.task is None or flight.overdue:
+                continue
+            if flight.over_at <= now:
+                flight.overdue = True
+                flight.task.cancel()
+            else:
+                next_at = min(next_at, flight.over_at)
+        if next_at == math.inf:
+            self._watched.discard(topic)
+        else:
+            asyncio.get_running_loop().call_later(next_at - now, self._stop_overdue, topic)
 
     def _lose(self, messages: set[MessageId]) -> None:
         """Take messages away from their handlers, unless it turns out that those have ended them."""
@@ -225,3 +291,11 @@ class Flights:
         if flight.task is not None and not flight.landed and not flight.delivery.settled:
             flight.lost = True
             flight.task.cancel()
+
+
+def _kind(settled: Settled) -> _Kind:
+    """Return what can go wrong with storing it: nothing, what it sends, whoever is told."""
+    if settled.ended is not None:
+        return "told"
+    end = settled.settlement
+    return "answered" if isinstance(end, End) and end.sends is not None else "plain"

@@ -1,25 +1,22 @@
 """Run a handler, and find out how it ended."""
 
-import asyncio
 from datetime import timedelta
 
 from higherself.kernel import telemetry
 from higherself.kernel.errors import Rejected
 from higherself.messaging.errors import LeaseLost
-from higherself.messaging.model import DONE, Cancelled, Done, Failed, Outcome, RetryPolicy, Snoozed
+from higherself.messaging.model import DONE, Cancelled, Done, Failed, Outcome, Snoozed
 from higherself.messaging.ports import Delivery, HandledBefore, Handler
 
 
-async def outcome_of(handler: Handler, delivery: Delivery, policy: RetryPolicy) -> Outcome | None:
+async def outcome_of(handler: Handler, delivery: Delivery) -> Outcome | None:
     """Return how ``handler`` ended; None if there is nothing to be settled any more.
 
     What it raises is a failure: `Rejected` and what says that it is ``permanent`` are not tried
     again; what has a ``retry_after`` is not tried before. Cancelling this cancels the handler.
     """
-    limit = asyncio.timeout(policy.timeout.total_seconds())
     try:
-        async with limit:
-            outcome = await handler(delivery)
+        outcome = await handler(delivery)
     except HandledBefore:
         return DONE
     except LeaseLost:
@@ -28,8 +25,6 @@ async def outcome_of(handler: Handler, delivery: Delivery, policy: RetryPolicy) 
         if delivery.settled:
             telemetry.warning("messaging.handler.failed_late", reason=_reason(error))
             return None
-        if limit.expired():
-            return Failed(f"it took longer than {policy.timeout}")
         return _failure(error)
     if delivery.settled:
         return None

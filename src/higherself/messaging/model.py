@@ -82,20 +82,32 @@ class Message:
             )
         for name in _NAMES:
             value = getattr(self, name)
-            if value is not None and not (0 < len(value) <= LONGEST_NAME and value.isprintable()):
-                raise MessageMalformed(
-                    name, f"{value[:30]!r} is not 1 to {LONGEST_NAME} printable characters"
-                )
+            if value is not None:
+                check_name(name, value)
         for name in ("time", "not_before", "expires"):
             value = getattr(self, name)
             if isinstance(value, datetime) and value.tzinfo is None:
                 raise MessageMalformed(name, f"{value} has no time zone")
         if self.id is not None and self.idempotency_key is not None:
-            raise MessageMalformed("id", "it is made of the idempotency key")
+            made = identifier_of_key(self.entity, self.topic, self.idempotency_key)
+            if self.id != made:
+                raise MessageMalformed("id", "it is made of the idempotency key")
         if self.extensions:
             check_extensions(self.extensions)
         if self.hop_count > MOST_HOPS:
             raise TooManyHops(self.type, self.hop_count, MOST_HOPS)
+
+
+def check_name(name: str, value: str) -> None:
+    """Raise if ``value`` cannot be the attribute ``name``.
+
+    Raises
+        MessageMalformed: it is empty, too long, or not printable.
+    """
+    if not (0 < len(value) <= LONGEST_NAME and value.isprintable()):
+        raise MessageMalformed(
+            name, f"{value[:30]!r} is not 1 to {LONGEST_NAME} printable characters"
+        )
 
 
 _NAMES = (
@@ -157,15 +169,24 @@ class Claim:
     """What a look at some topics found.
 
     ``now`` is the store's clock, and ``asked`` our monotonic one just before: with the two, whoever
-    counts on from there is never behind the store. ``next_at``: when to look again at the latest,
-    as far as is known. ``unfinished``: there may be more to find at once.
+    counts on from there is never behind the store. ``unfinished``: there may be more to find at
+    once; ``stuck``: there will be before long, but nobody says when.
     """
 
     messages: tuple[Claimed, ...]
     now: datetime
     asked: float
-    next_at: datetime | None = None
     unfinished: bool = False
+    stuck: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead:
+    """What is to come, by the store's clock: the first message that will be due, the first lapse."""
+
+    now: datetime
+    due_at: datetime | None
+    lapses_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,8 +208,21 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """Messages that can be stored as they are: ``rows`` is what is stored of ``ids``."""
+
+    ids: tuple[MessageId, ...]
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
-    """The message was handled."""
+    """The message was handled. ``sends``: what goes out with the note of that, or not at all.
+
+    So a handler whose only effect is an answer needs no transaction of its own.
+    """
+
+    sends: Prepared | None = None
 
 
 @dataclass(frozen=True, slots=True)

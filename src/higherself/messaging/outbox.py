@@ -1,21 +1,23 @@
 """Publishing: messages are rows of the sender's own transaction, so they vanish or stay with it."""
 
+import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 
 from higherself.db.notifications import RELAXED_POLL
-from higherself.db.pool import Database, Transaction
+from higherself.db.pool import Database, Parameters, Transaction
 from higherself.kernel import telemetry
 from higherself.kernel.clock import Clock
 from higherself.kernel.errors import HigherSelfError
 from higherself.kernel.ids import new_id
-from higherself.kernel.jsonvalue import check_json
+from higherself.kernel.jsonvalue import JsonValue, check_json
 from higherself.messaging.envelope import MessageId
 from higherself.messaging.errors import MessageMalformed, MessageTooLarge, TopicFull
-from higherself.messaging.model import Message, Published, When, identifier_of_key
-from higherself.messaging.statements import QUERIES, alone, encoded
+from higherself.messaging.model import Message, Prepared, Published, When, identifier_of_key
+from higherself.messaging.statements import PARTS, QUERIES, alone, encoded
+from higherself.messaging.together import Rows, Together, batches, which_are_new
 
 LARGEST = 1_000_000
 """Bytes of JSON that the data of a message may be."""
@@ -26,15 +28,16 @@ MOST_DUE = 100_000
 COUNTED_FOR = 1.0
 """Seconds for which a count of them is good enough; so many more may be taken meanwhile."""
 
-AT_ONCE, BYTES_AT_ONCE = 500, 4_000_000
-"""What one statement stores at most."""
+
+_Queue = tuple[str, str | None]
+"""A topic and a business."""
 
 
 class PostgresOutbox:
     """Stores messages.
 
     ``database`` is where its own transactions run, ``aside`` a small pool of its own for what is
-    no part of a transaction.
+    no part of a transaction. `run` has to run beside, for `send`.
     """
 
     def __init__(
@@ -42,7 +45,9 @@ class PostgresOutbox:
     ) -> None:
         self._database, self._aside, self._clock = database, aside, clock
         self._most_due = most_due
-        self._room: dict[tuple[str, str | None], tuple[int, float]] = {}
+        self._room: dict[_Queue, tuple[int, float]] = {}
+        self._counting = asyncio.Lock()
+        self._together = Together(self._stored_alone, clock)
         self._to_wake: set[str] = set()
         self._waking = False
 
@@ -59,24 +64,46 @@ class PostgresOutbox:
             MessageMalformed, MessageTooLarge, NotJson, TooManyHops: nothing was stored.
             TopicFull: nothing was stored; the transaction may go on without it, or begin again later.
         """
-        identified = await self._accepted(messages)
-        return await self._stored(tx, identified, list(_batches(identified)), wake=wake)
+        prepared = await self.prepared(*messages)
+        new: set[MessageId] = set()
+        for batch in batches(prepared.rows):
+            new |= await _stored(tx, batch, wake=wake)
+        return which_are_new(prepared.ids, new)
 
     async def send(self, *messages: Message) -> list[Published]:
         """Store messages in a transaction of their own; when this returns, they survive.
+
+        All of them or none. Calls that come together share one commit.
 
         Raises
             DatabaseUnavailable: it is not known whether they are stored. Send them again, with the
                 same idempotency key or ``id``, to be sure that they are, once.
             MessageMalformed, TopicFull, ...: see `publish`.
         """
-        identified = await self._accepted(messages)
-        batches = list(_batches(identified))
-        once = alone(self._database) if len(batches) == 1 else self._database.transaction()
-        async with once as tx:
-            published = await self._stored(tx, identified, batches, wake=False)
-        await self.wake({message.topic for message in messages})
-        return published
+        prepared = await self.prepared(*messages)
+        if len(messages) == 1 or len(list(batches(prepared.rows))) == 1:
+            return await self._together.send(prepared)
+        new: set[MessageId] = set()
+        async with self._database.transaction() as tx:
+            for batch in batches(prepared.rows):
+                new |= await _stored(tx, batch, wake=True)
+        return which_are_new(prepared.ids, new)
+
+    async def prepared(self, *messages: Message) -> Prepared:
+        """Return messages as they are stored, for a handler to end with: ``Done(sends=...)``.
+
+        They go out with the note that its message is delivered, and in the same commit.
+
+        Raises
+            MessageMalformed, TopicFull, ...: see `publish`.
+        """
+        await self._require_room(messages)
+        ids = tuple(map(self._identifier, messages))
+        return Prepared(ids, tuple(map(_row, ids, messages)))
+
+    async def run(self) -> None:
+        """Store what is sent, until cancelled."""
+        await self._together.run()
 
     async def cancel(self, tx: Transaction, *messages: MessageId, reason: str) -> list[MessageId]:
         """End messages, and return those that had not ended before.
@@ -115,29 +142,14 @@ class PostgresOutbox:
         finally:
             self._waking = False
 
-    async def _accepted(self, messages: Sequence[Message]) -> list[tuple[MessageId, Message]]:
-        await self._require_room(messages)
-        return [(self._identifier(message), message) for message in messages]
-
-    async def _stored(
-        self,
-        tx: Transaction,
-        identified: Sequence[tuple[MessageId, Message]],
-        batches: Sequence[str],
-        *,
-        wake: bool,
-    ) -> list[Published]:
-        new: set[MessageId] = set()
-        for batch in batches:
-            parameters = {"messages": batch, "soon": RELAXED_POLL, "wake": wake}
-            rows = await tx.many(QUERIES["publish_messages"], parameters)
-            new.update(row["message_id"] for row in rows)
-        telemetry.count("messaging.message.published", len(new))
-        published = []
-        for identifier, _ in identified:
-            published.append(Published(identifier, identifier in new))
-            new.discard(identifier)  # the second of two with one key is not new
-        return published
+    async def _stored_alone(self, rows: Rows) -> set[MessageId]:
+        async with alone(self._database) as tx:
+            parameters = _published(rows, wake=True, unless_busy=True)
+            stored = await tx.tuples(QUERIES["publish_messages"], parameters, PARTS)
+        telemetry.count("messaging.message.published", len(stored))
+        if stored and not stored[0][2]:
+            await self.wake({topic for _, topic, _ in stored})
+        return {identifier for identifier, _, _ in stored}
 
     def _identifier(self, message: Message) -> MessageId:
         message.check()
@@ -148,63 +160,93 @@ class PostgresOutbox:
         return MessageId(new_id(self._clock.now()))
 
     async def _require_room(self, messages: Sequence[Message]) -> None:
-        for key, wanted in Counter((each.topic, each.entity) for each in messages).items():
-            now = self._clock.monotonic()
-            room, counted_at = self._room.get(key, (0, -math.inf))
-            if room < wanted or now - counted_at > COUNTED_FOR:
-                topic, entity = key
-                named = {"topic": topic, "entity": entity, "limit": self._most_due}
-                async with alone(self._aside) as tx:
-                    row = await tx.one(QUERIES["count_backlog"], named)
-                room, counted_at = self._most_due - row["backlog"], now
-                if room <= 0:
-                    telemetry.count("messaging.topic.refused", topic=topic)
-                    raise TopicFull(topic, entity, self._most_due)
-            self._room[key] = room - wanted, counted_at
+        if len(messages) == 1:
+            await self._require_room_in((messages[0].topic, messages[0].entity), 1)
+            return
+        for queue, wanted in Counter((each.topic, each.entity) for each in messages).items():
+            await self._require_room_in(queue, wanted)
+
+    async def _require_room_in(self, queue: _Queue, wanted: int) -> None:
+        if self._take_room(queue, wanted):
+            return
+        async with self._counting:
+            if not self._take_room(queue, wanted):
+                room = await self._count_room(queue)
+                self._room[queue] = room - wanted, self._clock.monotonic()
+
+    def _take_room(self, queue: _Queue, wanted: int) -> bool:
+        room, counted_at = self._room.get(queue, (0, -math.inf))
+        if room < wanted or self._clock.monotonic() - counted_at > COUNTED_FOR:
+            return False
+        self._room[queue] = room - wanted, counted_at
+        return True
+
+    async def _count_room(self, queue: _Queue) -> int:
+        topic, entity = queue
+        named = {"topic": topic, "entity": entity, "limit": self._most_due}
+        async with alone(self._aside) as tx:
+            row = await tx.one(QUERIES["count_backlog"], named)
+        room: int = self._most_due - row["backlog"]
+        if room <= 0:
+            telemetry.count("messaging.topic.refused", topic=topic)
+            raise TopicFull(topic, entity, self._most_due)
+        return room
 
 
-def _batches(messages: Sequence[tuple[MessageId, Message]]) -> Iterator[str]:
-    """Yield JSON lists of rows, none of them too long."""
-    rows: list[str] = []
-    size = 0
-    for identifier, message in messages:
-        row = _row(identifier, message)
-        if rows and (len(rows) >= AT_ONCE or size + len(row) > BYTES_AT_ONCE):
-            yield f"[{','.join(rows)}]"
-            rows, size = [], 0
-        rows.append(row)
-        size += len(row)
-    if rows:
-        yield f"[{','.join(rows)}]"
+def _published(rows: Rows, *, wake: bool, unless_busy: bool) -> Parameters:
+    return {
+        "messages": f"[{','.join(rows)}]",
+        "soon": RELAXED_POLL,
+        "wake": wake,
+        "unless_busy": unless_busy,
+    }
+
+
+async def _stored(tx: Transaction, rows: Rows, *, wake: bool) -> set[MessageId]:
+    parameters = _published(rows, wake=wake, unless_busy=False)
+    stored = await tx.tuples(QUERIES["publish_messages"], parameters, PARTS)
+    telemetry.count("messaging.message.published", len(stored))
+    return {row[0] for row in stored}
 
 
 def _row(identifier: MessageId, message: Message) -> str:
-    row = {
+    row: dict[str, JsonValue] = {
         "message_id": str(identifier),
-        "entity": message.entity,
         "topic": message.topic,
         "source": message.source,
         "type": message.type,
-        "subject": message.subject,
-        "time": _instant(message.time),
-        "partition_key": message.partition_key,
         "correlation_id": message.correlation_id or str(identifier),
-        "causation_id": message.causation_id,
-        "expires_at": _instant(message.expires),
-        "lifetime": _wait(message.expires),
         "hop_count": message.hop_count,
-        "extensions": dict(message.extensions) or None,
-        "idempotency_key": message.idempotency_key,
         "priority": int(message.priority),
-        "not_before": _instant(message.not_before),
-        "delay": _wait(message.not_before),
     }
-    return f'{encoded(row)[:-1]},"data":{_data(message)}}}'
+    for name in _OPTIONAL:
+        if (value := getattr(message, name)) is not None:
+            row[name] = value
+    for when, instant, wait in _WHEN:
+        given: When | None = getattr(message, when)
+        if isinstance(given, datetime):
+            row[instant] = given.isoformat()
+        elif given is not None:
+            row[wait] = f"PT{given.total_seconds():f}S"
+    if message.extensions:
+        row["extensions"] = dict(message.extensions)
+    row["data"] = message.data
+    return _encoded(row, message)
 
 
-def _data(message: Message) -> str:
+_OPTIONAL = ("entity", "subject", "partition_key", "causation_id", "idempotency_key")
+_WHEN = (
+    ("time", "time", ""),
+    ("expires", "expires_at", "lifetime"),
+    ("not_before", "not_before", "delay"),
+)
+"""A field of a message, and the names of what is stored if it is an instant, or a time from now."""
+
+
+def _encoded(row: dict[str, JsonValue], message: Message) -> str:
+    """Return ``row`` as JSON. All of it is known to be in order but the data of ``message``."""
     try:
-        text = encoded(message.data)
+        text = encoded(row)
         size = len(text.encode())
     except RecursionError:
         raise MessageMalformed("data", "they are nested too deeply") from None
@@ -212,15 +254,13 @@ def _data(message: Message) -> str:
         check_json(message.data, "data")  # says what is wrong, and where
         raise
     if size > LARGEST:
-        raise MessageTooLarge(message.type, size, LARGEST)
+        _require_small(message)
     if "\\u0000" in text:
         check_json(message.data, "data")
     return text
 
 
-def _instant(when: When | None) -> str | None:
-    return when.isoformat() if isinstance(when, datetime) else None
-
-
-def _wait(when: When | None) -> str | None:
-    return f"PT{when.total_seconds():f}S" if isinstance(when, timedelta) else None
+def _require_small(message: Message) -> None:
+    size = len(encoded(message.data).encode())
+    if size > LARGEST:
+        raise MessageTooLarge(message.type, size, LARGEST)

@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from higherself.db.pool import Transaction
 from higherself.kernel.jsonvalue import JsonValue
 from higherself.messaging.envelope import Envelope, MessageId
-from higherself.messaging.model import Claim, Claimed, Outcome, RetryPolicy
+from higherself.messaging.model import Ahead, Claim, Claimed, Outcome, RetryPolicy
 from higherself.messaging.settlement import End, Settlement
 
 
@@ -20,6 +20,14 @@ class Settled:
     message: Claimed
     settlement: Settlement
     ended: "Ended | None" = None
+
+
+class Once(Protocol):
+    """Whatever makes the effects of handling a message count once."""
+
+    def once(self, message: Claimed) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction for the effects of handling ``message``; see `MessageStore.once`."""
+        ...
 
 
 class MessageStore(Protocol):
@@ -33,6 +41,12 @@ class MessageStore(Protocol):
         Those that have expired come as well, to be settled and not handled. ``window``: look at
         so many at least, to get past those that cannot be leased.
         """
+        ...
+
+    async def look_ahead(
+        self, topics: Sequence[str], *, since: datetime, consumer: str, lease: timedelta
+    ) -> Ahead:
+        """Return what is to come that was not due at ``since``, when a claim has found no more."""
         ...
 
     async def claim_lapsed(
@@ -98,7 +112,7 @@ class Delivery:
 
     __slots__ = ("_message", "_store", "settled")
 
-    def __init__(self, message: Claimed, store: MessageStore) -> None:
+    def __init__(self, message: Claimed, store: Once) -> None:
         self._message, self._store = message, store
         self.settled = False
 

@@ -1,6 +1,6 @@
 """The PostgreSQL channel: messages are rows, leases are columns, and everything is one transaction."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,17 +8,18 @@ from typing import Any
 
 from psycopg.errors import UniqueViolation
 
-from higherself.db.notifications import Notifications
-from higherself.db.pool import Database, Row, Transaction, open_database
+from higherself.db.notifications import RELAXED_POLL, Notifications
+from higherself.db.pool import BRIEF, Database, Transaction, open_database
 from higherself.kernel.clock import SYSTEM_CLOCK, Clock
 from higherself.kernel.tasks import in_background, task_group
 from higherself.messaging.envelope import MessageId
 from higherself.messaging.errors import LeaseLost
-from higherself.messaging.model import Claim, Claimed
+from higherself.messaging.model import Ahead, Claim, Claimed, Prepared
 from higherself.messaging.outbox import MOST_DUE, PostgresOutbox
 from higherself.messaging.ports import Ended, HandledBefore, LeaseKeeper, Listener, Settled
-from higherself.messaging.settlement import Again, End
-from higherself.messaging.statements import QUERIES, alone, claimed_of, encoded
+from higherself.messaging.settlement import DELIVERED, Again, End
+from higherself.messaging.statements import PARTS, QUERIES, alone, claimed_of, encoded
+from higherself.messaging.together import AT_ONCE, CHARACTERS_AT_ONCE
 
 SESSION_SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
@@ -33,9 +34,6 @@ A queue that was empty a minute ago looks as if reading it all were cheapest; an
 anew takes ten times as long as to run it.
 """
 
-SOON = timedelta(milliseconds=50)
-"""When to look again at messages that are behind one whose row is locked just now."""
-
 CONNECTIONS_ASIDE = 2
 """A claim and a settlement at the same time, whatever the handlers do with theirs."""
 
@@ -45,6 +43,7 @@ class PostgresMessages:
 
     def __init__(self, url: str, database: Database, aside: Database, clock: Clock) -> None:
         self._url, self._database, self._aside, self._clock = url, database, aside, clock
+        self._in_lanes: set[str] = set()  # the topics that have met some
 
     async def claim(
         self, free: Mapping[str, int], *, consumer: str, lease: timedelta, window: int = 0
@@ -53,27 +52,42 @@ class PostgresMessages:
         wanted = {
             "topics": list(free),
             "free": list(free.values()),
-            "window": window,
             "consumer": consumer,
             "lease": lease,
         }
         asked = self._clock.monotonic()
+        if any(topic in self._in_lanes for topic in free):
+            return await self._claim_in_lanes({**wanted, "window": window}, free, asked)
+        async with alone(self._aside) as tx:
+            rows = await tx.tuples(QUERIES["claim_messages"], wanted)
+        now, in_lanes, first, *_ = rows[0]
+        if in_lanes:
+            self._in_lanes.update(free)
+            if first is None:
+                return await self._claim_in_lanes({**wanted, "window": window}, free, asked)
+        messages = _in_order(rows, 2) if first is not None else ()
+        return Claim(messages=messages, now=now, asked=asked, unfinished=in_lanes > 0)
+
+    async def _claim_in_lanes(
+        self, wanted: Mapping[str, Any], free: Mapping[str, int], asked: float
+    ) -> Claim:
         try:
             async with alone(self._aside) as tx:
-                rows = await tx.many(QUERIES["claim_messages"], wanted)
+                rows = await tx.tuples(QUERIES["claim_in_lanes"], wanted)
         except UniqueViolation:  # another consumer was quicker in a lane that we saw differently
             return Claim(messages=(), now=await self._now(), asked=asked, unfinished=True)
-        seen = rows[0]
-        messages = _in_order(rows) if seen["message_id"] is not None else ()
-        stuck = seen["met"] > len(messages) + seen["parked"] and len(messages) < sum(free.values())
-        next_at = seen["now"] + SOON if stuck else seen["next_at"]
-        return Claim(
-            messages=messages,
-            now=seen["now"],
-            asked=asked,
-            next_at=next_at,
-            unfinished=seen["parked"] > 0,
-        )
+        now, met, parked, first, *_ = rows[0]
+        messages = _in_order(rows, 3) if first is not None else ()
+        stuck = met > len(messages) + parked and len(messages) < sum(free.values())
+        return Claim(messages=messages, now=now, asked=asked, unfinished=parked > 0, stuck=stuck)
+
+    async def look_ahead(
+        self, topics: Sequence[str], *, since: datetime, consumer: str, lease: timedelta
+    ) -> Ahead:
+        """Return what is to come that was not due at ``since``."""
+        asked = {"topics": list(topics), "since": since, "consumer": consumer, "lease": lease}
+        async with alone(self._aside) as tx:
+            return Ahead(**await tx.one(QUERIES["look_ahead"], asked))
 
     async def claim_lapsed(
         self, topics: Sequence[str], *, consumer: str, lease: timedelta, limit: int
@@ -82,9 +96,9 @@ class PostgresMessages:
         wanted = {"topics": list(topics), "consumer": consumer, "lease": lease, "limit": limit}
         asked = self._clock.monotonic()
         async with alone(self._aside) as tx:
-            rows = await tx.many(QUERIES["claim_lapsed"], wanted)
-        now = rows[0]["now"] if rows else await self._now()
-        return Claim(messages=_in_order(rows), now=now, asked=asked)
+            rows = await tx.tuples(QUERIES["claim_lapsed"], wanted)
+        now = rows[0][0] if rows else await self._now()
+        return Claim(messages=_in_order(rows, 1), now=now, asked=asked)
 
     async def settle(
         self, settled: Sequence[Settled], *, wake: Sequence[str] = ()
@@ -94,7 +108,7 @@ class PostgresMessages:
         together = [each for each in settled if each.ended is None]
         lanes = _lanes(together)
         if lanes["lanes"] or wake:
-            async with self._aside.transaction() as tx:
+            async with self._aside.transaction(settings=BRIEF) as tx:
                 accepted |= await _stored(tx, together)
                 await tx.many(QUERIES["advance_lanes"], lanes)
                 await tx.many(QUERIES["wake_consumers"], {"topics": list(wake)})
@@ -110,7 +124,7 @@ class PostgresMessages:
     async def once(self, message: Claimed) -> AsyncIterator[Transaction]:
         """Open a transaction for the effects of handling ``message``, which it delivers with them."""
         entity = message.envelope.entity
-        async with self._database.transaction(entity=entity) as tx:
+        async with self._database.transaction(entity=entity, settings=BRIEF) as tx:
             noted = {"message_id": message.id, "consumer": message.topic, "entity": entity}
             if await tx.maybe(QUERIES["note_handled"], noted) is None:
                 raise HandledBefore
@@ -144,7 +158,8 @@ class PostgresMessages:
 
     async def _settle_and_tell(self, settled: Settled, ended: Ended) -> set[MessageId]:
         message, settlement = settled.message, settled.settlement
-        async with self._database.transaction(entity=message.envelope.entity) as tx:
+        entity = message.envelope.entity
+        async with self._database.transaction(entity=entity, settings=BRIEF) as tx:
             accepted = await _stored(tx, [settled])
             if accepted and isinstance(settlement, End):
                 await tx.many(QUERIES["advance_lanes"], _lanes([settled]))
@@ -168,10 +183,9 @@ async def open_channel(
     async with open_database(
         url, connections=CONNECTIONS_ASIDE, settings=SESSION_SETTINGS
     ) as aside:
-        yield PostgresChannel(
-            PostgresOutbox(database, aside, clock, most_due=most_due),
-            PostgresMessages(url, database, aside, clock),
-        )
+        outbox = PostgresOutbox(database, aside, clock, most_due=most_due)
+        async with in_background(outbox.run()):
+            yield PostgresChannel(outbox, PostgresMessages(url, database, aside, clock))
 
 
 class _Keeper:
@@ -204,9 +218,60 @@ async def _watch(hub: Notifications, channel: str, wake: Callable[[], None]) -> 
 
 
 async def _stored(tx: Transaction, settled: Sequence[Settled]) -> set[MessageId]:
-    rows = encoded([_row(each) for each in settled])
-    stored = await tx.many(QUERIES["settle_messages"], {"settled": rows})
-    return {row["message_id"] for row in stored}
+    """Store settlements, with a statement for each kind of them that there is."""
+    accepted: set[MessageId] = set()
+    delivered: list[Claimed] = []
+    answered: list[tuple[Claimed, Prepared]] = []
+    others: list[Settled] = []
+    for each in settled:
+        if each.settlement is DELIVERED:
+            delivered.append(each.message)
+        elif isinstance(each.settlement, End) and each.settlement.sends is not None:
+            answered.append((each.message, each.settlement.sends))
+        else:
+            others.append(each)
+    if delivered:
+        stored = await tx.tuples(QUERIES["deliver_messages"], _held(delivered))
+        accepted.update(row[0] for row in stored)
+    for some in _not_too_many(answered):
+        given: dict[str, Any] = _held([message for message, _ in some])
+        rows = ",".join(_after(message, row) for message, sent in some for row in sent.rows)
+        given |= {"messages": f"[{rows}]", "soon": RELAXED_POLL}
+        stored = await tx.tuples(QUERIES["deliver_and_publish"], given, PARTS)
+        accepted.update(row[0] for row in stored)
+        if stored and (asleep := stored[0][1]):
+            await tx.many(QUERIES["wake_consumers"], {"topics": asleep})
+    if others:
+        rows = encoded([_row(each) for each in others])
+        stored = await tx.tuples(QUERIES["settle_messages"], {"settled": rows})
+        accepted.update(row[0] for row in stored)
+    return accepted
+
+
+def _held(messages: Sequence[Claimed]) -> dict[str, str]:
+    """Return their identifiers and leases as arrays; as texts, because those are made at once."""
+    return {
+        "message_ids": f"{{{','.join([message.id.hex for message in messages])}}}",
+        "leases": f"{{{','.join([str(message.lease) for message in messages])}}}",
+    }
+
+
+def _after(message: Claimed, row: str) -> str:
+    return f'{row[:-1]},"after":"{message.id}"}}'
+
+
+def _not_too_many(
+    answered: Sequence[tuple[Claimed, Prepared]],
+) -> Iterator[Sequence[tuple[Claimed, Prepared]]]:
+    """Yield what goes into one statement each: the answers of a message stay together."""
+    begin = rows = size = 0
+    for at, (_, sent) in enumerate(answered):
+        rows, size = rows + len(sent.rows), size + sum(map(len, sent.rows))
+        if at > begin and (rows > AT_ONCE or size > CHARACTERS_AT_ONCE):
+            yield answered[begin:at]
+            begin, rows, size = at, len(sent.rows), sum(map(len, sent.rows))
+    if answered:
+        yield answered[begin:]
 
 
 def _row(settled: Settled) -> dict[str, Any]:
@@ -241,5 +306,8 @@ def _lanes(settled: Sequence[Settled]) -> dict[str, list[str]]:
     return {"topics": [topic for topic, _ in lanes], "lanes": [lane for _, lane in lanes]}
 
 
-def _in_order(rows: Sequence[Row]) -> tuple[Claimed, ...]:
-    return tuple(sorted(map(claimed_of, rows), key=lambda message: message.sequence))
+def _in_order(rows: Sequence[tuple[Any, ...]], begin: int) -> tuple[Claimed, ...]:
+    """Return the messages whose columns ``begin`` there in ``rows``."""
+    messages = [claimed_of(row[begin:]) for row in rows]
+    messages.sort(key=lambda message: message.sequence)
+    return tuple(messages)

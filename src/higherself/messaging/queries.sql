@@ -4,37 +4,46 @@
 -- name: publish_messages :many
 -- Store messages, in their order, and return the identifiers of those that were not there yet. The
 -- same identifier may be published from several transactions at once: the later one waits for the
--- earlier. With `wake`, what is due soon wakes its consumers when the transaction commits; what is
--- due later they find by themselves. (One JSON text, because that is read in half the time of
--- nineteen arrays, and keeps the bytes of `data`.)
+-- earlier. With `wake`, what is due soon wakes its consumers when the transaction commits, which
+-- then waits for every other commit that wakes somebody; `unless_busy`: only if there is none just
+-- now, and otherwise the caller does so afterwards. What is due later they find by themselves. (One
+-- JSON text, because that is read in half the time of nineteen arrays, and keeps the bytes of
+-- `data`.)
 WITH published AS (
-    INSERT INTO message (
-        message_id, entity, topic, source, type, subject, time, partition_key, correlation_id,
-        causation_id, expires_at, hop_count, extensions, data, idempotency_key, lane, priority,
-        status, due_at
-    )
-    SELECT
-        message_id, entity, topic, source, type, subject, coalesce(time, statement_timestamp()),
-        partition_key, correlation_id, causation_id,
-        coalesce(expires_at, statement_timestamp() + lifetime), hop_count, extensions,
-        coalesce(data, 'null'),
-        idempotency_key, coalesce(entity, '') || '/' || partition_key, priority, 'ready',
-        coalesce(not_before, statement_timestamp() + coalesce(delay, interval '0'))
-    FROM json_to_recordset(%(messages)s::json) AS given (
-        message_id uuid, entity text, topic text, source text, type text, subject text,
-        time timestamptz, partition_key text, correlation_id text, causation_id text,
-        expires_at timestamptz, lifetime interval, hop_count smallint, extensions json, data json,
-        idempotency_key text, priority smallint, not_before timestamptz, delay interval
-    )
+    {insert_messages}
     ON CONFLICT (message_id) DO NOTHING
     RETURNING message_id, topic, due_at
 ), woken AS MATERIALIZED (
     SELECT pg_notify('message.' || topic, '')
     FROM (SELECT DISTINCT topic FROM published
           WHERE due_at <= statement_timestamp() + %(soon)s::interval) AS hasty
-    WHERE %(wake)s
+    WHERE %(wake)s AND (
+        NOT %(unless_busy)s
+        OR pg_try_advisory_xact_lock(hashtextextended('higherself.message.wake', 0))
+    )
 )
-SELECT message_id, (SELECT count(*) FROM woken) AS woken FROM published;
+SELECT message_id, topic, (SELECT count(*) FROM woken) AS woken FROM published;
+
+-- name: insert_messages :many
+-- A part of whatever stores messages.
+INSERT INTO message (
+    message_id, entity, topic, source, type, subject, time, partition_key, correlation_id,
+    causation_id, expires_at, hop_count, extensions, data, idempotency_key, lane, priority,
+    status, due_at
+)
+SELECT
+    message_id, entity, topic, source, type, subject, coalesce(time, statement_timestamp()),
+    partition_key, correlation_id, causation_id,
+    coalesce(expires_at, statement_timestamp() + lifetime), hop_count, extensions,
+    coalesce(data, 'null'),
+    idempotency_key, coalesce(entity, '') || '/' || partition_key, priority, 'ready',
+    coalesce(not_before, statement_timestamp() + coalesce(delay, interval '0'))
+FROM json_to_recordset(%(messages)s::json) AS given (
+    message_id uuid, entity text, topic text, source text, type text, subject text,
+    time timestamptz, partition_key text, correlation_id text, causation_id text,
+    expires_at timestamptz, lifetime interval, hop_count smallint, extensions json, data json,
+    idempotency_key text, priority smallint, not_before timestamptz, delay interval, after uuid
+)
 
 -- name: wake_consumers :many
 -- Tell whoever listens that topics have something to look at. Lost if nobody listens.
@@ -58,16 +67,53 @@ SELECT count(*) AS backlog FROM (
 -- name: claim_messages :many
 -- Lease due messages, up to so many of each topic: the most urgent first, then the longest due.
 -- There is always a first row, with what else was seen; the columns of a message may be NULL there.
+-- Messages with a lane are met, and left alone: `claim_in_lanes` is for them. Most topics have none,
+-- and to get ready for those takes as long as all the rest.
 --
 -- Two consumers never wait for each other and never get the same message: SKIP LOCKED passes over
--- rows that another claim holds. Of a lane, only what stands first may be leased; what is behind it
+-- rows that another claim holds. A commit of this that is lost in a crash of the server does no harm,
+-- so nobody waits for the disk: it is claimed again, and under another number, since the numbers are
+-- drawn. Served by message_ready (a descent for each priority) and the primary key.
+WITH hurried AS MATERIALIZED (
+    SELECT set_config('synchronous_commit', 'off', true)
+), candidate AS MATERIALIZED (
+    SELECT due.message_id, due.lane
+    FROM hurried, unnest(%(topics)s::text[], %(free)s::int[]) AS wanted (topic, free)
+    CROSS JOIN LATERAL (
+        SELECT next.message_id, next.lane
+        FROM (VALUES (0), (1), (2)) AS rank (priority) CROSS JOIN LATERAL (
+            SELECT message_id, lane FROM message
+            WHERE topic = wanted.topic AND priority = rank.priority AND status = 'ready'
+                AND due_at <= statement_timestamp()
+            ORDER BY due_at, sequence LIMIT wanted.free FOR UPDATE SKIP LOCKED
+        ) AS next
+        LIMIT wanted.free
+    ) AS due
+), leased AS (
+    UPDATE message SET
+        status = 'leased', holds = true, attempt = message.attempt + 1,
+        lease = message.lease + 1 + floor(random() * 1000)::int,
+        leased_until = statement_timestamp() + %(lease)s::interval, leased_by = %(consumer)s
+    FROM candidate
+    WHERE message.message_id = candidate.message_id AND candidate.lane IS NULL
+    RETURNING
+        message.message_id, message.topic, message.entity, message.source, message.type,
+        message.subject, message.time, message.partition_key, message.correlation_id,
+        message.causation_id, message.expires_at, message.hop_count, message.extensions,
+        message.data, message.sequence, message.lane, message.attempt, message.lapses,
+        message.lease
+)
+SELECT statement_timestamp() AS now, met.in_lanes, leased.*
+FROM (SELECT count(lane) AS in_lanes FROM candidate) AS met LEFT JOIN leased ON true;
+
+-- name: claim_in_lanes :many
+-- The same where some have a lane, with a `window`: how many to look at, at least.
+--
+-- Of a lane, only what stands first may be leased; what is behind it
 -- is set aside (waiting), so that it is not met again by every claim. That is done only while the
 -- row ahead is locked: whoever ends that one locks it as well, and then looks for what waits, with a
 -- snapshot of its own (advance_lanes). If two claims see a lane differently and both lease from it,
 -- the index message_in_flight refuses the second.
---
--- A commit of this that is lost in a crash of the server does no harm, so nobody waits for the disk:
--- it is claimed again, and under another number, since the numbers are drawn.
 -- Served by message_ready (a descent for each priority), message_in_lane, the primary key.
 WITH hurried AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true)
@@ -131,27 +177,30 @@ WITH hurried AS MATERIALIZED (
         message.causation_id, message.expires_at, message.hop_count, message.extensions,
         message.data, message.sequence, message.lane, message.attempt, message.lapses,
         message.lease
-), ahead AS (
-    SELECT (
-        SELECT due_at FROM message
-        WHERE topic = wanted.topic AND priority = rank.priority AND status = 'ready'
-            AND due_at > statement_timestamp()
-        ORDER BY due_at, sequence LIMIT 1
-    ) AS due_at
-    FROM wanted, (VALUES (0), (1), (2)) AS rank (priority)
-    UNION ALL
-    SELECT min(leased_until + CASE leased_by WHEN %(consumer)s THEN %(lease)s ELSE interval '0' END)
-    FROM message WHERE topic = ANY(%(topics)s::text[]) AND status = 'leased'
-), more AS (
-    SELECT count(*) >= (SELECT sum(free) FROM wanted) AS likely, count(*) AS met FROM candidate
 )
 SELECT
+    statement_timestamp() AS now, seen.met, (SELECT count(*) FROM parked) AS parked, leased.*
+FROM (SELECT count(*) AS met FROM candidate) AS seen LEFT JOIN leased ON true;
+
+-- name: look_ahead :one
+-- When there will be something to claim that was not due `since` then, and when the first lease runs
+-- out (our own have as long again, see claim_lapsed). Served by message_ready, message_in_flight.
+SELECT
     statement_timestamp() AS now,
-    CASE WHEN NOT more.likely THEN (SELECT min(due_at) FROM ahead) END AS next_at,
-    more.met,
-    (SELECT count(*) FROM parked) AS parked,
-    leased.*
-FROM more LEFT JOIN leased ON true;
+    (
+        SELECT min(next.due_at)
+        FROM unnest(%(topics)s::text[]) AS wanted (topic), (VALUES (0), (1), (2)) AS rank (priority)
+        CROSS JOIN LATERAL (
+            SELECT due_at FROM message
+            WHERE topic = wanted.topic AND priority = rank.priority AND status = 'ready'
+                AND due_at > %(since)s
+            ORDER BY due_at, sequence LIMIT 1
+        ) AS next
+    ) AS due_at,
+    (
+        SELECT min(leased_until + CASE leased_by WHEN %(consumer)s THEN %(lease)s ELSE interval '0' END)
+        FROM message WHERE topic = ANY(%(topics)s::text[]) AND status = 'leased'
+    ) AS lapses_at;
 
 -- name: claim_lapsed :many
 -- Lease anew what a consumer leased and did not settle in time: to be settled, not handled. The new
@@ -233,6 +282,39 @@ UPDATE message SET status = 'ready' WHERE message_id = (
     ORDER BY sequence LIMIT 1 FOR UPDATE
 )
 RETURNING message_id;
+
+-- name: deliver_messages :many
+-- The same for what was handled and is done with: most of all, so it is spared what only the others
+-- need.
+UPDATE message SET
+    status = 'delivered', holds = false, lease = message.lease + 1, leased_until = NULL,
+    leased_by = NULL, reason = NULL, finished_at = statement_timestamp()
+FROM unnest(%(message_ids)s::text::uuid[], %(leases)s::text::int[]) AS held (message_id, lease)
+WHERE message.message_id = held.message_id AND message.lease = held.lease
+RETURNING message.message_id;
+
+-- name: deliver_and_publish :many
+-- The same for messages that are answered: each answer (`after` names what it answers) is stored if
+-- the lease was still held, and otherwise somebody else answers. It wakes as publish_messages does
+-- `unless_busy`, and returns the topics in which nobody is woken.
+WITH delivered AS (
+    {deliver_messages}
+), published AS (
+    {insert_messages}
+    WHERE given.after IN (SELECT message_id FROM delivered)
+    ON CONFLICT (message_id) DO NOTHING
+    RETURNING message_id, topic, due_at
+), woken AS MATERIALIZED (
+    SELECT pg_notify('message.' || topic, '')
+    FROM (SELECT DISTINCT topic FROM published
+          WHERE due_at <= statement_timestamp() + %(soon)s::interval) AS hasty
+    WHERE pg_try_advisory_xact_lock(hashtextextended('higherself.message.wake', 0))
+)
+SELECT
+    message_id,
+    CASE WHEN NOT EXISTS (SELECT FROM woken) THEN (SELECT array_agg(DISTINCT topic) FROM published) END
+        AS asleep
+FROM delivered;
 
 -- name: deliver_message :maybe
 -- End one message as delivered, in the transaction of the effects; no row if the lease is not the

@@ -11,11 +11,9 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from higherself.kernel import telemetry
-from higherself.kernel.clock import Clock
 from higherself.kernel.errors import HigherSelfError
 from higherself.kernel.tasks import abandonable
 from higherself.messaging.envelope import MessageId
-from higherself.messaging.model import Claimed
 from higherself.messaging.ports import LeaseKeeper, MessageStore
 
 PORTION = 3
@@ -23,28 +21,20 @@ PORTION = 3
 
 
 class Renewal:
-    """Renews what it is told to hold. ``lost`` is called with messages that others have by now."""
+    """Renews what is under lease here.
+
+    ``held`` returns that, with the numbers of the leases; it is called in the thread. ``lost`` is
+    called with messages that others have by now.
+    """
 
     def __init__(
         self,
         store: MessageStore,
-        clock: Clock,
         lease: timedelta,
+        held: Callable[[], dict[MessageId, int]],
         lost: Callable[[set[MessageId]], None],
     ) -> None:
-        self._store, self._clock, self._lease, self._lost = store, clock, lease, lost
-        self._held: dict[MessageId, tuple[int, float]] = {}
-
-    def hold(self, message: Claimed, *, until: float) -> None:
-        """Renew the lease on ``message`` until the clock's monotonic time ``until``.
-
-        Then it runs out: whoever has not come back by then hangs.
-        """
-        self._held[message.id] = message.lease, until
-
-    def let_go(self, message: MessageId) -> None:
-        """Renew it no more."""
-        self._held.pop(message, None)
+        self._store, self._lease, self._held, self._lost = store, lease, held, lost
 
     async def run(self) -> None:
         """Renew until cancelled."""
@@ -66,9 +56,7 @@ class Renewal:
         every = self._lease.total_seconds() / PORTION
         async with AsyncExitStack() as stack:
             while not await asyncio.to_thread(stopped.wait, every):
-                now = self._clock.monotonic()
-                held = self._held.copy()
-                leases = {each: lease for each, (lease, until) in held.items() if now < until}
+                leases = self._held()
                 if not leases:
                     continue
                 try:

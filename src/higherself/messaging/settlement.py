@@ -17,6 +17,7 @@ from higherself.messaging.model import (
     Failed,
     Lapsed,
     Outcome,
+    Prepared,
     Released,
     RetryPolicy,
     Snoozed,
@@ -42,13 +43,20 @@ class Again:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """It is never offered again. ``pauses``: its lane waits for a person's decision."""
+    """It is never offered again.
+
+    ``pauses``: its lane waits for a person's decision. ``sends``: messages that are stored with
+    this, if it is.
+    """
 
     status: Literal["delivered", "dead", "expired", "cancelled"]
     reason: str | None = None
     error: str | None = None
     pauses: bool = False
+    sends: Prepared | None = None
 
+
+DELIVERED = End(status="delivered")
 
 Settlement = Again | End
 
@@ -62,8 +70,8 @@ def settle(
     failure or a lapse takes an attempt of a limited number; only a snooze and a release cost none.
     """
     match outcome:
-        case Done():
-            return End(status="delivered")
+        case Done(sends):
+            return DELIVERED if sends is None else End(status="delivered", sends=sends)
         case Snoozed(wait):
             return Again(at=now + _bounded(wait), attempt=message.attempt - 1)
         case Released():

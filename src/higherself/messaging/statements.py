@@ -2,13 +2,17 @@
 
 import json
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from higherself.db.pool import Database, Row, Transaction
-from higherself.db.queryfile import read_queries
+from higherself.db.queryfile import Slots, read_queries
 from higherself.messaging.envelope import Envelope
 from higherself.messaging.model import Claimed
 
 QUERIES = read_queries("higherself.messaging")
+
+PARTS: Slots = {name: QUERIES[name] for name in ("insert_messages", "deliver_messages")}
+"""What statements of several parts are made of."""
 
 encoded = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 """Returns a value as the JSON that is stored."""
@@ -41,14 +45,34 @@ def envelope_of(row: Row) -> Envelope:
     )
 
 
-def claimed_of(row: Row) -> Claimed:
-    """Return the message that a row of a claim holds."""
+def claimed_of(row: tuple[Any, ...]) -> Claimed:
+    """Return the message that a row of a claim holds, which has its columns in this order."""
+    (
+        message_id, topic, entity, source, type_, subject, time, partition_key, correlation_id,
+        causation_id, expires_at, hop_count, extensions, data, sequence, lane, attempt, lapses,
+        lease,
+    ) = row  # fmt: skip
+    envelope = Envelope(
+        id=message_id,
+        source=source,
+        type=type_,
+        time=time,
+        correlation_id=correlation_id,
+        data=data,
+        subject=subject,
+        entity=entity,
+        partition_key=partition_key,
+        causation_id=causation_id,
+        expires_at=expires_at,
+        hop_count=hop_count,
+        extensions=extensions or {},
+    )
     return Claimed(
-        envelope=envelope_of(row),
-        topic=row["topic"],
-        sequence=row["sequence"],
-        lane=row["lane"],
-        attempt=row["attempt"],
-        lapses=row["lapses"],
-        lease=row["lease"],
+        envelope=envelope,
+        topic=topic,
+        sequence=sequence,
+        lane=lane,
+        attempt=attempt,
+        lapses=lapses,
+        lease=lease,
     )

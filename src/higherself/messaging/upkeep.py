@@ -40,6 +40,7 @@ class MessageUpkeep:
         for topic in self._told - {count.topic for count in counts}:
             _tell(TopicCount(topic, 0, 0, 0, 0, 0, None))
         self._told |= {count.topic for count in counts}
+        telemetry.count("messaging.answer.expired", await self._care.expire_answers())
         pruned = await self._care.prune(self._kept)
         telemetry.count("messaging.message.pruned", pruned.messages)
         for topic in await self._care.free_waiting():

@@ -1,15 +1,16 @@
 """Workflows meet skills and agents: who runs an activity, and with what."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from higherself.agents.skills import InputRejected, SkillCall, SkillRegistry, SkillUnknown
+from higherself.agents.routing import Candidate, Need, Selector, route
+from higherself.agents.skills import InputRejected, SkillCall, SkillUnknown
+from higherself.agents.skills.invocation import SkillInvoker
 from higherself.kernel.jsonvalue import JsonValue
 from higherself.workflow.definition import AgentSelector
 from higherself.workflow.engine.activities import ActivityCall, Ran
 from higherself.workflow.engine.errors import CannotRun
-from higherself.workflow.routing import Candidate, Need, route
 
 _SECRET = re.compile(r"\{\{\s*secrets\.([A-Za-z_]\w*)\s*\}\}")
 
@@ -19,8 +20,15 @@ SHORTEST_MASKED = 6
 
 J = TypeVar("J", bound=JsonValue)
 
+Candidates = Callable[[], Awaitable[Sequence[Candidate]]]
+"""Returns the agents that there are."""
+
 Secrets = Callable[[str], str | None]
 """Returns the secret of a name, if there is one."""
+
+
+async def _nobody() -> Sequence[Candidate]:
+    return ()
 
 
 class SkillRunner:
@@ -31,9 +39,9 @@ class SkillRunner:
 
     def __init__(
         self,
-        skills: SkillRegistry,
+        skills: SkillInvoker,
         *,
-        candidates: Callable[[], Sequence[Candidate]] = tuple,
+        candidates: Candidates = _nobody,
         secrets: Secrets = lambda name: None,
     ) -> None:
         self._skills, self._candidates, self._secrets = skills, candidates, secrets
@@ -48,10 +56,10 @@ class SkillRunner:
         if call.skill is None:
             raise CannotRun(f"no worker that looked can run the pattern {call.pattern}")
         try:
-            found = self._skills.find(call.skill)
+            found = self._skills.skills.find(call.skill)
         except SkillUnknown as unknown:
             raise CannotRun(f"no worker that looked has it ({unknown})") from None
-        agent = None if call.agent is None else self._routed(call, call.agent)
+        agent = None if call.agent is None else await self._routed(call, call.agent)
         given, used = _with_secrets(call.input, call.secrets, self._secrets)
         if not isinstance(given, Mapping):
             raise InputRejected(found.name, ["input: an object is needed"])
@@ -61,17 +69,25 @@ class SkillRunner:
             instance=str(call.instance),
             entity=call.entity,
             agent=agent,
+            workflow=call.workflow,
+            state=call.activity.partition("/")[0] or None,
+            correlation=str(call.instance),
         )
         try:
-            return Ran(_masked(await found.run(given, asked), used), agent)
+            # The engine limits the time. What was made with a secret is kept nowhere.
+            result = await self._skills.run(
+                found.full_name, given, asked, within=None, cached=not call.secrets
+            )
+            return Ran(_masked(result, used), agent)
         except Exception as error:
             if any(secret in str(error) for secret in used):
                 raise _like(error, _masked(str(error), used)) from None
             raise
 
-    def _routed(self, call: ActivityCall, selector: AgentSelector) -> str:
-        need = Need(selector, entity=call.entity, task=call.skill or "")
-        routing = route(need, self._candidates())
+    async def _routed(self, call: ActivityCall, selector: AgentSelector) -> str:
+        wanted = Selector(selector.name, selector.role, selector.capability, selector.entity)
+        need = Need(wanted, entity=call.entity, task=call.skill or "")
+        routing = route(need, await self._candidates())
         if routing.agent is None:
             raise CannotRun(routing.reason)
         return routing.agent

@@ -19,17 +19,16 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http import HTTPStatus
 from typing import Any, Literal
 
 import numpy as np
 
 from higherself.kernel.clock import SYSTEM_CLOCK
 from higherself.knowledge.ports import Vectors
+from higherself.testing.listening import Request, http_answer, listening, read_request
 from higherself.testing.meaning import meaning as meaning  # also for who asks here
 from higherself.testing.protocol import FAULTS as FAULTS
 from higherself.testing.protocol import Fault as Fault
@@ -171,19 +170,15 @@ class EmbeddingServer:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Read a request and answer it; return whether the connection goes on."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        path = head[0].split(" ")[1]
-        lines = (line.partition(":") for line in head[1:] if line)
-        headers = {name.lower(): value.strip() for name, _, value in lines}
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
-        under, _, route = path.rpartition("/")
+        request = await read_request(reader)
+        under, _, route = request.path.rpartition("/")
         vendor = {"/openai/v1": self.openai, "/voyage/v1": self.voyage}.get(under)
         if vendor is None or route not in ("embeddings", "rerank"):
-            writer.write(_answer(404, b'{"detail": "Not Found"}'))
+            writer.write(http_answer(404, b'{"detail": "Not Found"}'))
             return True
         fault = vendor.next_fault()
         make = _embeddings if route == "embeddings" else _scores
-        status, more, answer = _answered(vendor, fault, headers, body, make)
+        status, more, answer = _answered(vendor, fault, request, make)
         match fault:
             case "hang":
                 await reader.read()  # until the other side gives up
@@ -191,39 +186,31 @@ class EmbeddingServer:
             case "dropped":
                 return False
             case "cut":
-                writer.write(_answer(status, answer, more)[: -len(answer) // 2])
+                writer.write(http_answer(status, answer, more)[: -len(answer) // 2])
                 await writer.drain()
                 return False
             case "slow":
                 await SYSTEM_CLOCK.sleep(vendor.late)
             case _:
                 pass
-        writer.write(_answer(status, answer, more))
+        writer.write(http_answer(status, answer, more))
         await writer.drain()
         return True
-
-
-def _answer(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
-    kind = "text/html" if body.startswith(b"<") else "application/json"
-    lines = {"Content-Type": kind, "Content-Length": str(len(body)), **(headers or {})}
-    told = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{told}\r\n".encode() + body
 
 
 def _answered(
     vendor: Vendor,
     fault: Fault | None,
-    headers: Mapping[str, str],
-    body: bytes,
+    request: Request,
     make: Callable[[Vendor, Mapping[str, Any], Fault | None], bytes],
 ) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and body of the answer, and note the request."""
-    key = headers.get("authorization", "").removeprefix("Bearer ")
+    key = request.headers.get("authorization", "").removeprefix("Bearer ")
     asked: dict[str, Any] = {}
     try:
         if not key or key != (vendor.key or key):
             raise Refused(401, f"Incorrect API key provided: {key}")
-        asked = json.loads(body)
+        asked = json.loads(request.body)
         if fault in _REFUSALS:
             raise Refused(*_REFUSALS[fault])
         status, answer = 200, make(vendor, asked, fault)
@@ -332,42 +319,8 @@ def _encoded(vector: Vectors, asked: Mapping[str, Any]) -> str | list[float]:
 @contextmanager
 def embedding_server(port: int = 0) -> Iterator[EmbeddingServer]:
     """Yield a server in a thread of its own, on a free port unless one is given."""
-    started: Future[EmbeddingServer] = Future()
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        connections: set[asyncio.Task[None]] = set()
-
-        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = loop.create_task(started.result().converse(reader, writer))
-            connections.add(task)
-            task.add_done_callback(connections.discard)
-
-        listener = await asyncio.start_server(connected, "127.0.0.1", port)
-        started.set_result(EmbeddingServer(listener.sockets[0].getsockname()[1]))
-        await stop.wait()
-        listener.close()
-        for task in connections:
-            task.cancel()
-        await asyncio.wait(connections) if connections else None
-
-    def run() -> None:
-        try:
-            loop.run_until_complete(serve())
-        except OSError as error:
-            started.set_exception(error)
-        finally:
-            loop.close()
-
-    thread = threading.Thread(target=run, name="embedding-server")
-    thread.start()
-    try:
-        yield started.result(timeout=30)
-    finally:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(stop.set)
-        thread.join()
+    with listening(EmbeddingServer, port, name="embedding-server") as server:
+        yield server
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,11 +45,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A running application: ``hs`` is what it serves, ``prefix`` the path it is mounted under."""
+    """A running application: ``hs`` is what it serves, ``prefix`` the path it is mounted under.
+
+    ``stop`` tells it to stop before the end of the test.
+    """
 
     port: int
     hs: HigherSelf
     prefix: str
+    app: Any
+    stop: threading.Event
 
     def ask(
         self,
@@ -78,17 +83,26 @@ class Site:
 
 
 @contextmanager
-def running(server: EmbeddedPostgres, *, prefix: str = "") -> Iterator[Site]:
-    """Yield the application on a fresh database of ``server``, gone afterwards."""
+def running(
+    server: EmbeddedPostgres,
+    *,
+    prefix: str = "",
+    prepare: Callable[[Any], None] = lambda app: None,
+    **settings: Any,
+) -> Iterator[Site]:
+    """Yield the application on a fresh database of ``server``, gone afterwards.
+
+    ``prepare`` may add to the application; ``settings`` are those of the environment.
+    """
     name = f"test_{uuid.uuid4().hex[:12]}"
     create_database(server.admin_url, name)
     url = in_database(server.url, name)
     asyncio.run(_migrated(url))
-    given = {"DATABASE_URL": url, "HIGHERSELF_EMBEDDING_TIERS": ("local",)}
+    given = {"DATABASE_URL": url, "HIGHERSELF_EMBEDDING_TIERS": ("local",), **settings}
     site: Future[Site] = Future()
     stop = threading.Event()
     thread = threading.Thread(
-        target=_serve, args=(Settings.model_validate(given), prefix, site, stop)
+        target=_serve, args=(Settings.model_validate(given), prefix, prepare, site, stop)
     )
     thread.start()
     try:
@@ -103,9 +117,15 @@ async def _migrated(url: str) -> None:
     await migrate(url, clock=SYSTEM_CLOCK)
 
 
-def _serve(settings: Settings, prefix: str, site: Future[Site], stop: threading.Event) -> None:
+def _serve(
+    settings: Settings,
+    prefix: str,
+    prepare: Callable[[Any], None],
+    site: Future[Site],
+    stop: threading.Event,
+) -> None:
     try:
-        asyncio.run(_served(settings, prefix, site, stop))
+        asyncio.run(_served(settings, prefix, prepare, site, stop))
     except BaseException as error:
         if site.done():
             raise
@@ -113,20 +133,30 @@ def _serve(settings: Settings, prefix: str, site: Future[Site], stop: threading.
 
 
 async def _served(
-    settings: Settings, prefix: str, site: Future[Site], stop: threading.Event
+    settings: Settings,
+    prefix: str,
+    prepare: Callable[[Any], None],
+    site: Future[Site],
+    stop: threading.Event,
 ) -> None:
     async with HigherSelf.open(settings) as hs:
-        app: Any = compose(hs)
-        if prefix:
-            app = Starlette(routes=[Mount(prefix, app)])
+        composed = compose(hs)
+        prepare(composed)
+        app: Any = Starlette(routes=[Mount(prefix, composed)]) if prefix else composed
         with socket.create_server(("127.0.0.1", 0)) as listener:
 
             class Server(uvicorn.Server):
                 async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                     await super().startup(sockets)
-                    site.set_result(Site(listener.getsockname()[1], hs, prefix))
+                    port = listener.getsockname()[1]
+                    site.set_result(Site(port, hs, prefix, composed, stop))
 
                 async def on_tick(self, counter: int) -> bool:
                     return stop.is_set() or await super().on_tick(counter)
+
+                async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+                    for end in composed.state.endings:
+                        end()
+                    await super().shutdown(sockets)
 
             await Server(http_config(app)).serve(sockets=[listener])

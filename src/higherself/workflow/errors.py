@@ -1,10 +1,10 @@
 """What can go wrong with workflows, by family."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from higherself.kernel.errors import Conflict, Rejected
+from higherself.kernel.nearest import did_you_mean as did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +133,3 @@ class MigrationRefused(Conflict):
             "lacks"
         )
         self.instance, self.misfits = instance, tuple(misfits)
-
-
-def did_you_mean(word: str, known: Collection[str]) -> str:
-    """Return what to add to a sentence about the unknown ``word``: the nearest known one, or all.
-
-    >>> did_you_mean("attemps", ["attempts", "backoff"])
-    "; did you mean 'attempts'?"
-    """
-    if near := get_close_matches(word, known, n=1, cutoff=0.6):
-        return f"; did you mean {near[0]!r}?"
-    return f"; there is {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""

@@ -26,7 +26,7 @@ from higherself.workflow.definition import (
     load,
     load_text,
 )
-from higherself.workflow.errors import DefinitionChanged
+from higherself.workflow.errors import DefinitionChanged, InvalidDefinition
 from higherself.workflow.guard import compile_guard, compile_value
 
 
@@ -223,3 +223,16 @@ def test_places_lead_back_to_the_text() -> None:
     place = loaded.places["states.captured.transitions[0].when"]
     assert (place.line, place.column) == (17, 22)
     assert str(place) == "f.yaml:17:22"
+
+
+def test_a_skill_may_be_pinned_to_a_version() -> None:
+    text = (
+        "workflow: w\nversion: 1\ninitial: a\nstates:\n"
+        "  a: {{activity: {name}, transitions: [{{to: b}}]}}\n  b: {{final: true}}\n"
+    )
+    definition = load_text(text.format(name="crm.score@2.0-rc1"), file="w.yaml").definition
+    (activity,) = definition.activities.values()
+    assert isinstance(activity, Activity)
+    assert activity.skill == "crm.score@2.0-rc1"
+    with pytest.raises(InvalidDefinition, match=r"'crm\.score@' is no name of a skill"):
+        load_text(text.format(name="'crm.score@'"), file="w.yaml")

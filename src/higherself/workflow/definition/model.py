@@ -60,17 +60,50 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
+class UndoStep:
+    """What undoes a step of a collaboration; without ``agent``, whoever did it is asked."""
+
+    task: str
+    agent: AgentSelector | None = None
+    input: Input = NO_INPUT
+    timeout: timedelta | None = None
+
+
+OnFailure = Literal["fail", "ignore", "retry", "substitute"]
+
+
+@dataclass(frozen=True, slots=True)
 class CollaborationStep:
-    """What one agent of a collaboration is asked to do."""
+    """What one agent of a collaboration is asked to do, and what follows when it does not."""
 
     agent: AgentSelector
     task: str
     input: Input = NO_INPUT
+    id: str | None = None
+    timeout: timedelta | None = None
+    on_failure: OnFailure | None = None
+    attempts: int | None = None
+    backoff: timedelta | None = None
+    substitute: tuple[AgentSelector, ...] = ()
+    compensate: UndoStep | None = None
+    hedge: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who is asked when no agent could do it."""
+
+    roles: tuple[str, ...]
+    question: str = ""
+    timeout: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Collaboration:
-    """Work for several agents, shared in a coordination pattern."""
+    """Work for several agents, shared in a coordination pattern.
+
+    What is not given is as usual in the pattern.
+    """
 
     pattern: str
     steps: tuple[CollaborationStep, ...]
@@ -78,6 +111,13 @@ class Collaboration:
     save: ContextPath | None = None
     timeout: timedelta | None = None
     retry: Retry = Retry()
+    join: Literal["all", "first"] | int | None = None
+    at_once: int | None = None
+    window: timedelta | None = None
+    least: int | None = None
+    prefer: tuple[tuple[str, float], ...] = ()
+    hops: int | None = None
+    people: People | None = None
 
 
 @dataclass(frozen=True, slots=True)

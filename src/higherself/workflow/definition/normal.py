@@ -32,6 +32,7 @@ from higherself.workflow.definition.model import (
 from higherself.workflow.definition.paths import ContextPath
 from higherself.workflow.definition.schedule import text_of
 from higherself.workflow.definition.template import Input
+from higherself.workflow.definition.terms import step_terms, terms_of
 from higherself.workflow.errors import DefinitionChanged
 
 
@@ -129,6 +130,7 @@ def _collaboration(work: Collaboration) -> JsonObject:
         save=_path(work.save),
         timeout=_duration(work.timeout),
         retry=_retry(work.retry),
+        **terms_of(work),
     )
 
 
@@ -136,6 +138,7 @@ def _step(step: CollaborationStep) -> JsonObject:
     return {
         **(_selector(step.agent) or {}),
         **_said(task=step.task, input=_input(step.input)),
+        **step_terms(step),
     }
 
 

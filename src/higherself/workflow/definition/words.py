@@ -45,8 +45,9 @@ event_of = _name(
     "is no name of an event: use letters, digits and . _ - : /, for example email.replied",
 )
 _skill_of = _name(
-    r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}",
-    "is no name of a skill: use letters, digits and . _ - :, for example send_email",
+    r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}(@[0-9][0-9A-Za-z.-]{0,59})?",
+    "is no name of a skill: use letters, digits and . _ - :, for example send_email, or "
+    "send_email@2 for a version",
 )
 
 name: Callable[[Spot], str] = from_text(name_of)

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
 from higherself.kernel.clock import Clock
 from higherself.kernel.errors import Rejected
 from higherself.kernel.ids import InstanceId
-from higherself.kernel.jsonvalue import JsonValue, NotJson, check_json
+from higherself.kernel.jsonvalue import JsonObject, JsonValue, NotJson, check_json
 from higherself.workflow.definition import AgentSelector
 from higherself.workflow.engine.errors import CannotRun
 from higherself.workflow.machine import (
@@ -33,7 +33,8 @@ class ActivityCall:
     """One attempt of an activity. ``key`` is the same on every attempt: effects count once for it.
 
     ``skill`` is what is run; or ``pattern``, with the ``tasks`` of the agents that collaborate.
-    ``secrets`` are the places in ``input`` of the texts in which ``{{ secrets.NAME }}`` is replaced.
+    ``terms`` are what the definition says of the pattern beside that, and ``timeout`` how long it may
+    take. ``secrets`` are the places in ``input`` of the texts in which ``{{ secrets.NAME }}`` is replaced.
     """
 
     key: str
@@ -47,6 +48,8 @@ class ActivityCall:
     pattern: str | None = None
     agent: AgentSelector | None = None
     tasks: tuple[AgentTask, ...] = ()
+    terms: JsonObject = field(default_factory=dict)
+    timeout: timedelta | None = None
     secrets: tuple[tuple[str | int, ...], ...] = ()
 
 
@@ -58,11 +61,20 @@ class Ran:
     agent: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """It goes on elsewhere, and nobody holds a seat for it.
+
+    How it ends comes as a message `ENDED_ELSEWHERE`, durably: before this is returned, all is stored
+    that leads there.
+    """
+
+
 class ActivityRunner(Protocol):
     """Runs skills and collaborations."""
 
-    async def run(self, call: ActivityCall) -> Ran:
-        """Return what the activity comes to.
+    async def run(self, call: ActivityCall) -> Ran | Deferred:
+        """Return what the activity comes to, or that it goes on elsewhere.
 
         Raises
             CannotRun: nobody here can run it now; nothing of it was done.
@@ -77,7 +89,7 @@ def call_of(
     """Return the call that ``command`` asks for. A worker that died had its attempt, too."""
     return ActivityCall(
         key=command.key,
-        attempt=command.attempt + lapses,
+        attempt=command.attempt + (lapses if isinstance(command, RunActivity) else 0),
         instance=snapshot.instance,
         workflow=snapshot.workflow,
         entity=snapshot.entity,
@@ -87,6 +99,8 @@ def call_of(
         pattern=None if isinstance(command, RunActivity) else command.pattern,
         agent=command.agent if isinstance(command, RunActivity) else None,
         tasks=() if isinstance(command, RunActivity) else command.tasks,
+        terms={} if isinstance(command, RunActivity) else command.terms,
+        timeout=command.timeout,
         secrets=command.secrets if isinstance(command, RunActivity) else (),
     )
 
@@ -98,8 +112,8 @@ async def ended(
     clock: Clock,
     *,
     lapses: int = 0,
-) -> ActivityCompleted | ActivityFailed | ActivityTimedOut:
-    """Run an attempt and return how it ended, whatever it does.
+) -> ActivityCompleted | ActivityFailed | ActivityTimedOut | Deferred:
+    """Run an attempt and return how it ended, whatever it does; or that it goes on elsewhere.
 
     Raises
         CannotRun: nobody here can run it now.
@@ -110,6 +124,8 @@ async def ended(
     try:
         async with limit:
             ran = await runner.run(call)
+        if isinstance(ran, Deferred):
+            return ran
         return ActivityCompleted(command.key, check_json(ran.result), ran.agent, took())
     except CannotRun:
         raise

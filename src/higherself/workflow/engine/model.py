@@ -16,6 +16,9 @@ from higherself.workflow.machine.snapshot import Status
 ACTIVITIES, SIGNALS = "workflow.activity", "workflow.signal"
 """The topics of the engine's own messages: work that takes long, and what moves instances on."""
 
+COLLABORATIONS = "collaboration"
+"""The topic on which collaborations hear that nobody waits for them any more."""
+
 WaitsFor = Literal["activity", "approval", "child", "event", "guard", "person", "timer"]
 
 

@@ -9,7 +9,14 @@ from higherself.db.notifications import RELAXED_POLL
 from higherself.kernel.jsonvalue import JsonValue
 from higherself.messaging.envelope import MessageId
 from higherself.messaging.model import identifier_of_key
-from higherself.workflow.engine.model import ACTIVITIES, SIGNALS, Instance, WaitsFor, Write
+from higherself.workflow.engine.model import (
+    ACTIVITIES,
+    COLLABORATIONS,
+    SIGNALS,
+    Instance,
+    WaitsFor,
+    Write,
+)
 from higherself.workflow.machine import (
     AskApproval,
     CancelActivity,
@@ -29,6 +36,8 @@ from higherself.workflow.machine.codec import to_json
 from higherself.workflow.machine.snapshot import FINISHED
 
 RUN, LOST = "workflow.activity.run", "workflow.activity.lost"
+ENDED_ELSEWHERE = "workflow.activity.ended"
+CANCEL_COLLABORATION = "collaboration.cancel"
 TIMER = "workflow.timer.due"
 CHILD_STARTS, CHILD_ENDS = "workflow.child.start", "workflow.child.finished"
 CHILD_CANCELLED = "workflow.child.cancel"
@@ -95,9 +104,16 @@ def topics_of(write: Write) -> set[str]:
                     topics.add(SIGNALS)
             case StartChild() | CancelChild() | NotifyParent():
                 topics.add(SIGNALS)
+            case CancelActivity() if is_collaboration(command.key):
+                topics.add(COLLABORATIONS)
             case _:
                 pass
     return topics
+
+
+def is_collaboration(key: str) -> bool:
+    """Return whether this is the key of a collaboration: it goes on elsewhere."""
+    return key.endswith("/collaborate")
 
 
 def waits_for_kind(snapshot: Snapshot) -> WaitsFor | None:
@@ -246,6 +262,10 @@ def _send(rows: StoredAs, n: int, write: Write, command: Command) -> None:
         case NotifyParent():
             row = _message(n, write, SIGNALS, f"{command.key}/finished", CHILD_ENDS)
             rows.added.append({**row, "subject": str(command.parent), "data": _said(command)})
+        case CancelActivity() if is_collaboration(command.key):
+            name = f"{command.key}/cancel"
+            row = _message(n, write, COLLABORATIONS, name, CANCEL_COLLABORATION)
+            rows.added.append({**row, "subject": instance, "data": {"key": command.key}})
         case CancelActivity() | AskApproval() | WithdrawApproval():
             pass  # the instance itself says what is still waited for
         case _:

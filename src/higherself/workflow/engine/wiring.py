@@ -9,6 +9,7 @@ from higherself.db.entities import Entities
 from higherself.db.pool import Database, open_database
 from higherself.kernel.clock import SYSTEM_CLOCK, Clock
 from higherself.messaging.consumer import Consumer
+from higherself.messaging.ports import Subscription
 from higherself.messaging.postgres import SESSION_SETTINGS, PostgresChannel, open_channel
 from higherself.workflow.engine.activities import ActivityRunner
 from higherself.workflow.engine.engine import Engine
@@ -32,12 +33,15 @@ class Workflows:
     watch: Watch
     clock: Clock
 
-    def consumer(self, runner: ActivityRunner, *, concurrency: int = CONCURRENCY) -> Consumer:
-        """Return a worker: whoever runs it has activities run by ``runner``."""
+    def consumer(
+        self, runner: ActivityRunner, *more: Subscription, concurrency: int = CONCURRENCY
+    ) -> Consumer:
+        """Return a worker: whoever runs it has activities run by ``runner``, and ``more`` handled."""
         worker = Worker(self.engine, runner, self.channel.outbox, self.clock)
         return Consumer(
             self.channel.store,
             *worker.subscriptions(concurrency=concurrency),
+            *more,
             clock=self.clock,
             lease=LEASE,
         )

@@ -13,6 +13,7 @@ from uuid import UUID
 from higherself.db.pool import Transaction
 from higherself.kernel import telemetry
 from higherself.kernel.clock import Clock
+from higherself.kernel.errors import Rejected
 from higherself.kernel.ids import InstanceId
 from higherself.kernel.jsonvalue import JsonValue
 from higherself.messaging.model import (
@@ -26,7 +27,7 @@ from higherself.messaging.model import (
 from higherself.messaging.outbox import PostgresOutbox
 from higherself.messaging.ports import Delivery, Subscription
 from higherself.messaging.settlement import End
-from higherself.workflow.engine.activities import ActivityRunner, ended
+from higherself.workflow.engine.activities import ActivityRunner, Deferred, ended
 from higherself.workflow.engine.engine import Engine
 from higherself.workflow.engine.errors import CannotRun, InstanceNotFound
 from higherself.workflow.engine.model import ACTIVITIES, SIGNALS, Handled
@@ -34,12 +35,15 @@ from higherself.workflow.engine.outgoing import (
     CHILD_CANCELLED,
     CHILD_ENDS,
     CHILD_STARTS,
+    ENDED_ELSEWHERE,
     LOST,
     TIMER,
 )
 from higherself.workflow.errors import ControlRefused, InstanceFinished
 from higherself.workflow.machine import (
+    ActivityCompleted,
     ActivityFailed,
+    ActivityTimedOut,
     Cancelled,
     ChildFinished,
     Event,
@@ -94,6 +98,7 @@ class Worker:
         self._signals: Mapping[str, Callable[[Delivery], Awaitable[Outcome | None]]] = {
             TIMER: self._timer,
             LOST: self._lost,
+            ENDED_ELSEWHERE: self._ended_elsewhere,
             CHILD_STARTS: self._start_child,
             CHILD_ENDS: self._child_ended,
             CHILD_CANCELLED: self._cancel_child,
@@ -131,6 +136,8 @@ class Worker:
                 await self._engine.note_obstacle(snapshot.instance, cannot.reason)
                 telemetry.count("workflow.activity.put_off", workflow=snapshot.workflow)
                 return Snoozed(NOT_HERE)
+            if isinstance(event, Deferred):
+                return DONE
             goes_on = self._clock.monotonic() - began < STICKY.total_seconds()
             applied = await self._engine.stepper.apply(
                 snapshot.instance,
@@ -197,6 +204,16 @@ class Worker:
         )
         return await self._applied(delivery, failed)
 
+    async def _ended_elsewhere(self, delivery: Delivery) -> Outcome | None:
+        """Take how a collaboration ended, if it is still that attempt which is waited for."""
+        if delivery.envelope.source.startswith("urn:higherself:agent:"):
+            raise Rejected(f"{delivery.envelope.source} may not say how an activity ended")
+        said, snapshot = _data(delivery), await self._snapshot(delivery)
+        pending = snapshot.pending.get(said["key"]) if snapshot else None
+        if pending is None or pending.attempt != said["attempt"]:
+            return DONE
+        return await self._applied(delivery, _ending(said), snapshot=snapshot)
+
     async def _child_ended(self, delivery: Delivery) -> Outcome | None:
         said = _data(delivery)
         ending = ChildFinished(said["key"], said["status"], said["state"], said.get("context", {}))
@@ -241,6 +258,17 @@ class Worker:
             return (await self._engine.get(_instance(delivery))).snapshot
         except InstanceNotFound:
             return None
+
+
+def _ending(said: dict[str, Any]) -> ActivityCompleted | ActivityFailed | ActivityTimedOut:
+    key, attempt, agent, took = said["key"], said["attempt"], said["agent"], said["milliseconds"]
+    if said["status"] == "completed":
+        return ActivityCompleted(key, said["result"], agent, took)
+    if said["type"] == "Timeout":
+        return ActivityTimedOut(key, attempt, agent)
+    types = (said["type"] or "CollaborationFailed",)
+    again = types[0] != "Rejected"
+    return ActivityFailed(key, attempt, said["reason"], types, again, agent, took)
 
 
 def _handled(delivery: Delivery, *, goes_on: bool = False) -> Handled:

@@ -21,6 +21,7 @@ Rule = Literal[
     "endless-loop",
     "unknown-field",
     "unknown-name",
+    "no-such-plan",
     "no-timeout",
     "no-expiry",
 ]

@@ -42,7 +42,12 @@ def _named(state: State, catalogue: Catalogue) -> Iterator[Named]:
 def _collaboration(path: str, work: Collaboration, catalogue: Catalogue) -> Iterator[Named]:
     yield f"{path}.pattern", "coordination pattern", work.pattern, catalogue.patterns
     for index, step in enumerate(work.steps):
-        yield from _selected(f"{path}.steps[{index}]", step.agent, catalogue)
+        here = f"{path}.steps[{index}]"
+        yield from _selected(here, step.agent, catalogue)
+        for place, substitute in enumerate(step.substitute):
+            yield from _selected(f"{here}.substitute[{place}]", substitute, catalogue)
+        if step.compensate is not None and step.compensate.agent is not None:
+            yield from _selected(f"{here}.compensate", step.compensate.agent, catalogue)
 
 
 def _selected(path: str, selector: AgentSelector, catalogue: Catalogue) -> Iterator[Named]:

@@ -13,6 +13,7 @@ from higherself.workflow.definition.model import (
     SubWorkflow,
     WorkflowDefinition,
 )
+from higherself.workflow.definition.terms import step_terms, terms_of
 from higherself.workflow.machine.commands import (
     AgentTask,
     AskApproval,
@@ -115,7 +116,11 @@ def _given(turn: Turn, activity: Activity | Collaboration, event: JsonObject) ->
     if isinstance(activity, Activity):
         return given
     tasks = [step.input.render(scope, turn.now) for step in activity.steps]
-    return {"input": given, "tasks": tasks}
+    undos = [
+        None if step.compensate is None else step.compensate.input.render(scope, turn.now)
+        for step in activity.steps
+    ]
+    return {"input": given, "tasks": tasks, **({"undos": undos} if any(undos) else {})}
 
 
 def command_of(
@@ -137,9 +142,10 @@ def command_of(
             activity.input.secrets,
         )
     given = pending.input if isinstance(pending.input, dict) else {}
+    undos = given.get("undos") or [None] * len(activity.steps)
     tasks = tuple(
-        AgentTask(step.agent, step.task, task)
-        for step, task in zip(activity.steps, given["tasks"], strict=True)
+        AgentTask(step.agent, step.task, task, step_terms(step, undo))
+        for step, task, undo in zip(activity.steps, given["tasks"], undos, strict=True)
     )
     return RunCollaboration(
         key,
@@ -150,4 +156,5 @@ def command_of(
         pending.attempt,
         due_at,
         activity.timeout,
+        terms_of(activity),
     )

@@ -3,14 +3,15 @@
 Everything is named by a key; asking twice with the same key is asking once.
 """
 
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Literal, cast
 from uuid import UUID
 
 from higherself.kernel.jsonvalue import JsonObject, JsonValue
+from higherself.kernel.values import value
 from higherself.workflow.definition.model import AgentSelector
 from higherself.workflow.machine.codec import from_json, to_json
-from higherself.workflow.machine.values import value
 
 
 @value(frozen=True, slots=True)
@@ -36,16 +37,20 @@ class RunActivity:
 
 @value(frozen=True, slots=True)
 class AgentTask:
-    """What one agent of a collaboration is asked to do."""
+    """What one agent of a collaboration is asked to do.
+
+    ``terms`` are the keys of its step beside that, as the normal form of a definition has them.
+    """
 
     agent: AgentSelector
     task: str
     input: JsonValue
+    terms: JsonObject = field(default_factory=dict)
 
 
 @value(frozen=True, slots=True)
 class RunCollaboration:
-    """Have agents work together in a pattern. For the rest, see `RunActivity`."""
+    """Have agents work together in a pattern, on its ``terms``. For the rest, see `RunActivity`."""
 
     key: str
     activity: str
@@ -55,6 +60,7 @@ class RunCollaboration:
     attempt: int
     due_at: datetime
     timeout: timedelta | None = None
+    terms: JsonObject = field(default_factory=dict)
 
 
 @value(frozen=True, slots=True)

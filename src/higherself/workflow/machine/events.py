@@ -4,8 +4,8 @@ from dataclasses import field
 from typing import Literal, cast
 
 from higherself.kernel.jsonvalue import JsonObject, JsonValue
+from higherself.kernel.values import value
 from higherself.workflow.machine.codec import from_json, to_json
-from higherself.workflow.machine.values import value
 
 
 @value(frozen=True, slots=True)

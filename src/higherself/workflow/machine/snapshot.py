@@ -8,10 +8,10 @@ from uuid import UUID
 
 from higherself.kernel.ids import InstanceId
 from higherself.kernel.jsonvalue import JsonObject, JsonValue
+from higherself.kernel.values import value
 from higherself.workflow.definition.model import WorkflowDefinition
 from higherself.workflow.machine.codec import from_json, to_json
 from higherself.workflow.machine.events import Event
-from higherself.workflow.machine.values import value
 
 Status = Literal["running", "waiting", "paused", "completed", "failed", "cancelled"]
 FINISHED: tuple[Status, ...] = ("completed", "cancelled")

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Literal, cast
 
 from higherself.kernel.jsonvalue import JsonObject, JsonValue
+from higherself.kernel.values import value
 from higherself.workflow.machine.codec import from_json, to_json
 from higherself.workflow.machine.commands import Command
 from higherself.workflow.machine.snapshot import Snapshot, Status
-from higherself.workflow.machine.values import value
 
 Cause = Literal[
     "started",

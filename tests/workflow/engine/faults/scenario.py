@@ -498,6 +498,7 @@ async def cut(world: World) -> None:
         world.asked(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name <> %s"
+            " AND backend_type = 'client backend'"
             " AND (NOT %s OR state = 'active' AND query LIKE '%%hold%%' OR query LIKE '%%accepted%%')",
             APPLICATION, storing,
         )  # fmt: skip

@@ -19,6 +19,9 @@ function texts(diagram) {
     const tasks = db.getTasks();
     return { sections: db.getSections().map(decoded), tasks: tasks.map((task) => decoded(task.task)) };
   }
+  if (diagram.type === "sequence") {
+    return { messages: db.getMessages().map((each) => decoded(String(each.message ?? ""))) };
+  }
   return {
     vertices: [...db.getVertices().values()].map((each) => [each.id, decoded(each.text ?? each.id)]),
     edges: db.getEdges().map((each) => [each.start, each.end, decoded(each.text ?? "")]),

@@ -1,0 +1,1 @@
+"""E-mails as Markdown, each a file whose first line is its subject."""

@@ -1,0 +1,1 @@
+"""Messages to people: written once in Markdown, shown by e-mail, Slack, SMS and Notion. Pure."""

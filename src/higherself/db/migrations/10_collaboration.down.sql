@@ -1,0 +1,1 @@
+DROP TABLE pattern_decision, pattern_proposal, collaboration_task, collaboration;

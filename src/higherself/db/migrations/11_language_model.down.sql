@@ -1,0 +1,1 @@
+DROP TABLE language_model_reservation, language_model_usage, language_model_day;
