@@ -95,6 +95,10 @@ def test_whatever_is_written_is_right(
     ("skills", "said"),
     [
         ([of(score, name="a" * 65, description="A")], "64 characters is the most"),
+        (
+            [of(score, name="_", description="A")],
+            "skill _: a folder's name needs one of a-z or 0-9",
+        ),
         ([of(score)], "skill score has no description"),
         ([of(score, name=n, description="A") for n in ("a_b", "a.b")], "would both be a-b"),
     ],

@@ -178,12 +178,14 @@ def export(skills: Sequence[Skill], folder: Path) -> list[Path]:
     What was written before is replaced; what somebody else wrote is left alone.
 
     Raises
-        PackageMistaken: a skill cannot be one: its name is too long, it says nothing of itself, or
-            there is another of that name. Nothing was written.
+        PackageMistaken: a skill cannot be one: its name is too long or makes none for a folder, it
+            says nothing of itself, or there is another of that name. Nothing was written.
     """
     places: dict[str, Skill] = {}
     for each in skills:
         name = package_name(each.name)
+        if not name:
+            raise PackageMistaken(f"skill {each.name}: a folder's name needs one of a-z or 0-9")
         if len(name) > LONGEST_NAME:
             raise PackageMistaken(f"skill {each.name}: {LONGEST_NAME} characters is the most")
         if not each.description.strip():
