@@ -96,7 +96,7 @@ async def play(
         say(f"kill {number}: recovered in {recovered[-1]:.2f} s")
     await sending
     with suppress(AssertionError):  # then it shows in what is counted
-        await lab.finished(count, patience=max(120, count / 50))
+        await lab.finished(count, patience=max(120, count / 20))
     return recovered, time.monotonic() - began
 
 
@@ -152,7 +152,12 @@ def lines_of(name: str, lab: Lab, count: int, recovered: list[float], took: floa
         disordered += n <= last.get((conversation, stage), -1)
         last[conversation, stage] = n
     said = f"{name} killed {len(recovered)} times"
+    (open_,) = lab.rows(
+        "SELECT count(*) FROM message WHERE status IN ('ready', 'waiting', 'leased')"
+    )[0]
     acknowledged = f"{len(lab.acknowledged):,} of {count:,} acknowledged, {took:.0f} s"
+    if open_:
+        acknowledged += f"; not lost but not done yet: {open_:,} messages"
     return [
         Line(f"{said}: acknowledged and lost", lost, note=acknowledged, **at_most(lost, 0)),
         Line(f"{said}: effects twice", doubled, **at_most(doubled, 0)),

@@ -39,6 +39,14 @@ class Took:
     cpu: float
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Seconds until each answer, and CPU seconds each of who asks, who answers, and the server."""
+
+    lags: list[float]
+    cpu: float
+
+
 class Queue:
     """One queue in a database of its own."""
 
@@ -78,17 +86,19 @@ class Queue:
             spent = sum(self._finished(each)["cpu"] for each in (*producers, *consumers))
         return Took(count / wall, (spent + server) / count)
 
-    def asks(self, count: int) -> list[float]:
-        """Ask one after the other, and return the seconds until each answer was there."""
+    def asks(self, count: int) -> Asked:
+        """Ask one after the other; return the seconds until each answer was there, and the CPU each."""
         say(f"{self.name}: {count} requests")
         answering = self._start("answer", 0)
         _say_line(answering)
-        try:
-            lags: list[float] = self._finished(self._start("ask", count))["lags"]
-        finally:
-            answering.kill()
-            answering.wait()
-        return lags
+        time.sleep(0.5)  # it listens
+        _tell(answering)
+        cpu = self.server.cpu()
+        found = self._finished(self._start("ask", count))
+        server = self.server.cpu() - cpu
+        _tell(answering)
+        answered = self._finished(answering)["cpu"]
+        return Asked(found["lags"], (found["cpu"] + answered + server) / count)
 
     def _start(
         self, role: str, count: int, slot: int = 0, seen: str = ""
@@ -163,11 +173,14 @@ def queue_lines(server: Server, count: int, rounds: int) -> list[Line]:
 def request_lines(server: Server, rounds: int) -> list[Line]:
     """Measure request to reply on an idle system, both kept in PostgreSQL."""
     queue = Queue("higherself", server)
-    best = min((queue.asks(REQUESTS) for _ in range(rounds)), key=lambda lags: p(lags, 50))
+    took = [queue.asks(REQUESTS) for _ in range(rounds)]
+    best = min(took, key=lambda asked: p(asked.lags, 50)).lags
     half, most = 1000 * p(best, 50), 1000 * p(best, 95)
+    cost = 1000 * min(each.cpu for each in took)
     return [
         Line("durable request to reply, idle, p50", half, "ms", **at_most(half, 3, " ms")),  # type: ignore[arg-type]
         Line("durable request to reply, idle, p95", most, "ms"),
+        Line("durable request to reply: CPU of all sides each", cost, "ms"),
     ]
 
 

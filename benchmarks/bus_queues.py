@@ -13,14 +13,20 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from statistics import median
 from typing import Any
+
+from pgqueuer_peer import PgQueuerPeer
 
 AT_ONCE, CONNECTIONS, PAUSE = 256, 8, 0.01
 """Messages that a process sends or handles at a time, its connections, seconds between requests."""
 
 DATA = {"text": os.urandom(450).hex(), "who": "nyra", "tags": ["a", "b"], "amount": 12.5}
 """About 1 KB of JSON."""
+
+WARM, PATIENCE = 20, timedelta(seconds=10)
+"""Requests that are not counted; how long an answer is awaited."""
 
 Received = Callable[[], None]
 
@@ -64,37 +70,43 @@ class HigherSelfQueue:
 
     async def answer(self) -> None:
         """Answer requests; the answer goes out in the commit that ends its request."""
-        from higherself.messaging.model import Done
 
-        async def handle(delivery: Any) -> Done:
-            reply = _message("reply.asker").caused_by(delivery.envelope)
-            return Done(sends=await self.channel.outbox.prepared(reply))
+        async def handle(delivery: Any) -> Any:
+            return delivery.data
 
-        await self._consume("ask", handle)
+        async with (
+            self._bus() as bus,
+            bus.consuming(bus.serving("topic:ask", handle), direct=False),
+        ):
+            await asyncio.Event().wait()
 
-    async def ask(self, count: int) -> list[float]:
-        """Send requests one after the other, and return how long each answer took."""
-        from higherself.messaging.model import Message
-
-        waiting: dict[str, asyncio.Future[None]] = {}
+    async def ask(self, count: int) -> dict[str, Any]:
+        """Send requests one after the other, and return how long each took, and our CPU."""
         lags: list[float] = []
+        spent = 0.0
+        async with self._bus() as bus:
+            for number in range(-WARM, count):
+                if number == 0:
+                    spent = time.process_time()
+                began = time.perf_counter()
+                await bus.request("topic:ask", "bench.v1", DATA, timeout=PATIENCE, durable=True)
+                if number >= 0:
+                    lags.append(time.perf_counter() - began)
+                await asyncio.sleep(PAUSE)
+            return {"lags": lags, "cpu": time.process_time() - spent}
 
-        async def handle(delivery: Any) -> None:
-            waiting.pop(delivery.envelope.causation_id).set_result(None)
+    @asynccontextmanager
+    async def _bus(self) -> AsyncIterator[Any]:
+        from higherself.db.pool import open_database
+        from higherself.messaging.bus import bus_of
+        from higherself.messaging.exchange import open_exchange
+        from higherself.messaging.protocol import Identity
 
-        task = asyncio.get_running_loop().create_task(self._consume("reply.asker", handle))
-        await asyncio.sleep(1)
-        for number in range(count):
-            began = time.perf_counter()
-            request: Message = _message("ask", idempotency_key=f"{began}/{number}")
-            answered = asyncio.get_running_loop().create_future()
-            waiting[str(_identifier(request))] = answered
-            await self.channel.outbox.send(request)
-            await answered
-            lags.append(time.perf_counter() - began)
-            await asyncio.sleep(PAUSE)
-        task.cancel()
-        return lags
+        async with (
+            open_database(self.url, connections=CONNECTIONS) as database,
+            open_exchange(self.channel.outbox, self.channel.store, database) as exchange,
+        ):
+            yield bus_of(exchange, Identity("service", "bench"))
 
     async def _consume(self, topic: str, handle: Any) -> None:
         from higherself.messaging.consumer import Consumer
@@ -108,12 +120,6 @@ def _message(topic: str, **more: Any) -> Any:
     from higherself.messaging.model import Message
 
     return Message(topic=topic, type="bench.v1", source="urn:bench", data=DATA, **more)
-
-
-def _identifier(message: Any) -> Any:
-    from higherself.messaging.model import identifier_of_key
-
-    return identifier_of_key(message.entity, message.topic, message.idempotency_key)
 
 
 class RowsQueue:
@@ -172,45 +178,24 @@ class RowsQueue:
                     pass
 
 
-class PgQueuerQueue:
-    """PgQueuer, with its own driver of choice."""
+class PgQueuerQueue(PgQueuerPeer):
+    """PgQueuer with the same messages."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
-
-    async def install(self) -> None:
-        """Make the tables."""
-        import asyncpg
-        from pgqueuer import AsyncpgDriver, Queries
-
-        connection = await asyncpg.connect(self.url)
-        await Queries(AsyncpgDriver(connection)).install()
-        await connection.close()
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Connect."""
-        import asyncpg
-        from pgqueuer import AsyncpgPoolDriver, PgQueuer, Queries
-
-        async with asyncpg.create_pool(self.url, min_size=1, max_size=CONNECTIONS) as pool:
-            self.queries = Queries(AsyncpgPoolDriver(pool))
-            self.worker = PgQueuer.from_asyncpg_pool(pool)
-            yield
+        super().__init__(url, connections=CONNECTIONS)
 
     async def send(self) -> None:
         """Store one message."""
-        await self.queries.enqueue("work", json.dumps(DATA).encode())
+        await self.enqueue(json.dumps(DATA).encode())
 
     async def consume(self, received: Received) -> None:
         """Handle messages until cancelled."""
 
-        @self.worker.entrypoint("work")
-        async def handle(job: Any) -> None:
-            json.loads(job.payload)
+        def handle(payload: bytes) -> None:
+            json.loads(payload)
             received()
 
-        await self.worker.run(batch_size=AT_ONCE)
+        await self.handle(handle, at_once=AT_ONCE)
 
 
 QUEUES: dict[str, Callable[[str], Any]] = {
@@ -275,9 +260,16 @@ async def main(name: str, url: str, role: str, count: int, slot: int) -> dict[st
             return await consume(queue, slot)
         if role == "answer":
             print("ready", flush=True)
-            await queue.answer()
-        lags = await queue.ask(count)
-        return {"lags": lags, "median": median(lags)}
+            answering = asyncio.get_running_loop().create_task(queue.answer())
+            await _told_to_begin(say=False)
+            spent = time.process_time()
+            await _told_to_begin(say=False)
+            found = {"cpu": time.process_time() - spent}
+            answering.cancel()
+            await asyncio.wait([answering], timeout=5)
+            return found
+        found = await queue.ask(count)
+        return {**found, "median": median(found["lags"])}
 
 
 if __name__ == "__main__":

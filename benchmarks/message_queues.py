@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
+from pgqueuer_peer import PgQueuerPeer
+
 CONNECTIONS, SENDERS, HANDLERS = 8, 16, 32
 PAUSE = 0.02
 """Seconds between two messages on an idle system."""
@@ -65,48 +67,19 @@ class HigherSelfQueue:
         await Consumer(self.channel.store, work).run()
 
 
-class PgQueuerQueue:
-    """PgQueuer, with its own driver of choice."""
+class PgQueuerQueue(PgQueuerPeer):
+    """PgQueuer with numbers as messages."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
-
-    async def install(self) -> None:
-        """Make the tables."""
-        import asyncpg
-        from pgqueuer import AsyncpgDriver, Queries
-
-        connection = await asyncpg.connect(self.url)
-        await Queries(AsyncpgDriver(connection)).install()
-        await connection.close()
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Connect."""
-        import asyncpg
-        from pgqueuer import AsyncpgPoolDriver, PgQueuer, Queries
-
-        async with asyncpg.create_pool(self.url, min_size=1, max_size=CONNECTIONS) as pool:
-            self.queries = Queries(AsyncpgPoolDriver(pool))
-            self.worker = PgQueuer.from_asyncpg_pool(pool)
-            yield
+        super().__init__(url, connections=CONNECTIONS)
 
     async def send(self, number: int) -> None:
         """Store one message."""
-        await self.queries.enqueue("work", str(number).encode())
+        await self.enqueue(str(number).encode())
 
     async def consume(self, received: Received) -> None:
         """Handle messages until cancelled."""
-
-        @self.worker.entrypoint("work")
-        async def handle(job: Any) -> None:
-            received(int(job.payload))
-
-        try:
-            await self.worker.run(batch_size=HANDLERS)
-        except asyncio.CancelledError:
-            self.worker.shutdown.set()
-            raise
+        await self.handle(lambda payload: received(int(payload)), at_once=HANDLERS)
 
 
 class ProcrastinateQueue:

@@ -34,6 +34,8 @@ KNOWN = (
     "workflow",
     "faults",
     "skills",
+    "notion_gateway",
+    "notion_content",
 )
 
 

@@ -28,7 +28,10 @@ from higherself.knowledge.tiers import Tier
 from higherself.testing.postgres import create_database, drop_database, in_database, shared_server
 
 hypothesis_settings.register_profile("default", deadline=None, max_examples=60)
-hypothesis_settings.load_profile("default")
+hypothesis_settings.register_profile(
+    "repeatable", hypothesis_settings.get_profile("default"), derandomize=True
+)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 for _name in [name for name in os.environ if name.startswith("HIGHERSELF_")]:
     if _name != "HIGHERSELF_TEST_HOME":

@@ -16,3 +16,17 @@ page=$(HIGHERSELF_HOME="$work/home" .venv/bin/higherself demo --json |
     --screenshot="$work/demo.png" "file://$page"
 mv "$work/demo.png" docs/images/demo.png
 ls -l docs/images/demo.png
+
+# docs/images/notion-emulator.png: a page of the emulator's viewer (with a font of colour emoji).
+.venv/bin/notion-emulator serve --port 8178 --clock virtual --seed docs/images/notion-emulator.json &
+emulator=$!
+trap 'kill "$emulator"; rm -rf "$work"' EXIT
+until curl -sf localhost:8178/__emu/ui -o "$work/home.html"; do read -rt 0.2 <> <(:) || :; done
+place=$(curl -s localhost:8178/v1/search -d '{"query": "Lead nurturing"}' \
+    -H 'Authorization: Bearer ntn_emulator' -H 'Notion-Version: 2026-03-11' |
+    .venv/bin/python -c 'import json, sys; print(json.load(sys.stdin)["results"][0]["id"])')
+"$chromium" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+    --disable-background-networking --disable-component-update --disable-sync --timeout=3000 \
+    --user-data-dir="$work/profile" --window-size=1360,1900 --hide-scrollbars \
+    --screenshot="$work/emulator.png" "http://localhost:8178/__emu/ui/$place"
+mv "$work/emulator.png" docs/images/notion-emulator.png

@@ -5,18 +5,14 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import asdict
-from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from notion_emulator import block_calls, page_calls, seed
-from notion_emulator.call import Call
-from notion_emulator.clock import VirtualClock
+from notion_emulator import admin_moving, human, persistence, seed
 from notion_emulator.errors import ApiError, Json, invalid
-from notion_emulator.settings import VERSIONS
-from notion_emulator.store import Connection
 
 if TYPE_CHECKING:
     from notion_emulator.app import Emulated
@@ -27,6 +23,9 @@ async def answer(app: Emulated, request: Request, raw: bytes) -> Response:
     name = request.url.path.removeprefix("/__emu/").strip("/")
     try:
         given = json.loads(raw) if raw.strip() else {}
+        first, _, rest = name.partition("/")
+        if first in admin_moving.PARTS:
+            return JSONResponse(await admin_moving.answer(app, request.method, first, rest, given))
         return JSONResponse(_answer(app, request, name, given))
     except ApiError as error:
         return JSONResponse(error.body("admin"), error.status)
@@ -43,8 +42,6 @@ def _answer(app: Emulated, request: Request, name: str, given: Json) -> Json:
             return {"requests": list(app.log)}
         case "events", "GET":
             return {"events": app.store.events}
-        case "clock", _:
-            return _clock(app, rest, given)
         case "faults", _:
             return _faults(app, request.method, rest, given)
         case "settings" | "limits", "GET":
@@ -53,7 +50,7 @@ def _answer(app: Emulated, request: Request, name: str, given: Json) -> Json:
             app.settings = app.settings.changed(**given)
             return asdict(app.settings)
         case "human", "POST":
-            return _human(app, rest, given)
+            return human.act(app, rest, given)
         case _:
             return _state(app, first, rest, given)
 
@@ -73,6 +70,12 @@ def _state(app: Emulated, first: str, rest: str, given: Json) -> Json:
         case "restore":
             app.store = copy.deepcopy(app.snapshots[given.get("name", "last")])
             return {"ok": True}
+        case "save":
+            persistence.save(app, Path(given["file"]))
+            return {"ok": True}
+        case "load":
+            persistence.load(app, Path(given["file"]))
+            return {"nodes": len(app.store.nodes)}
         case "connections":
             made = seed.connect(app.store, given["token"], given.get("name", "Connection"), app.store.ids.uuid())  # fmt: skip
             made.roots = set(given.get("roots", ["*"]))
@@ -90,14 +93,6 @@ def _state(app: Emulated, first: str, rest: str, given: Json) -> Json:
             raise ApiError(404, "object_not_found", f"no such admin endpoint: {first}")
 
 
-def _clock(app: Emulated, rest: str, given: Json) -> Json:
-    if rest == "advance":
-        if not isinstance(app.clock, VirtualClock):
-            raise invalid("the clock is real; start with --clock virtual")
-        app.clock.advance(timedelta(seconds=given["seconds"]))
-    return {"now": app.clock.now().isoformat()}
-
-
 def _faults(app: Emulated, method: str, rest: str, given: Json) -> Json:
     if method == "POST":
         return {"id": app.faults.add(given).id}
@@ -108,25 +103,3 @@ def _faults(app: Emulated, method: str, rest: str, given: Json) -> Json:
             app.faults.items.clear()
     shown = [{"id": f.id, "kind": f.kind, "route": f.route, "hits": f.hits} for f in app.faults.items.values()]  # fmt: skip
     return {"faults": shown}
-
-
-_HUMAN = {
-    "add_blocks": (block_calls.append, "block_id"),
-    "edit_block": (block_calls.update, "block_id"),
-    "remove_block": (block_calls.delete, "block_id"),
-    "update_page": (page_calls.update, "page_id"),
-    "move_page": (page_calls.move, "page_id"),
-}
-
-
-def _human(app: Emulated, action: str, given: Json) -> Json:
-    """Do as a person what the API can: ``{"id": …, "body": …}``."""
-    person = next(u["id"] for u in app.store.users.values() if u["type"] == "person")
-    actor = Connection("human", person, "", "Person", roots={"*"})
-    call = Call(app.store, app.clock, app.settings, actor, VERSIONS[-1], {}, given.get("body", {}))
-    if action == "create_page":
-        return page_calls.create(call)
-    if action not in _HUMAN:
-        raise invalid(f"unknown action; choose one of {', '.join([*_HUMAN, 'create_page'])}")
-    endpoint, _ = _HUMAN[action]
-    return endpoint(call, given["id"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -18,21 +20,34 @@ from notion_emulator import (
     block_calls,
     comment_calls,
     faults,
+    files,
+    legacy,
+    limits,
     markdown_calls,
+    meanwhile,
+    other_calls,
     page_calls,
+    passing,
+    persistence,
+    richtext,
     search,
     seed,
     table_calls,
+    tasks,
     upload_calls,
     users,
     view_calls,
 )
-from notion_emulator.call import Call
+from notion_emulator.call import NO_BASE, Call
 from notion_emulator.clock import Clock, RealClock, VirtualClock
+from notion_emulator.editor import Editor
 from notion_emulator.errors import ApiError, Json, invalid
+from notion_emulator.faults import Fault
 from notion_emulator.limits import RateLimiter
+from notion_emulator.recording import Recorder
 from notion_emulator.settings import VERSIONS, Settings
 from notion_emulator.store import Connection, Store
+from notion_emulator.webhooks import Webhooks
 
 Endpoint = Callable[..., Json]
 _ID = r"([^/]+)"
@@ -65,6 +80,8 @@ ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "file_uploads", upload_calls.several),
     ("GET", f"file_uploads/{_ID}", upload_calls.one),
     ("POST", f"file_uploads/{_ID}/send", upload_calls.send),
+    ("POST", f"file_uploads/{_ID}/complete", upload_calls.complete),
+    ("GET", f"async_tasks/{_ID}", tasks.one),
     ("POST", "comments", comment_calls.create),
     ("GET", "comments", comment_calls.several),
     ("GET", f"comments/{_ID}", comment_calls.one),
@@ -77,8 +94,15 @@ ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
     ("DELETE", f"views/{_ID}", view_calls.delete),
     ("POST", f"views/{_ID}/queries", view_calls.create_query),
     ("GET", f"views/{_ID}/queries/{_ID}", view_calls.query_results),
+    ("DELETE", f"views/{_ID}/queries/{_ID}", other_calls.delete_view_query),
+    ("GET", "custom_emojis", other_calls.custom_emojis),
+    ("POST", "blocks/meeting_notes/query", other_calls.meeting_notes),
+    ("POST", "oauth/token", other_calls.token),
+    ("POST", "oauth/introspect", other_calls.introspect),
+    ("POST", "oauth/revoke", other_calls.revoke),
 )
 _COMPILED = [(m, re.compile(f"/v1/{p}/?"), e) for m, p, e in ROUTES]
+_OLDER = [(m, re.compile(f"/v1/{p.replace('{id}', _ID)}/?"), e) for (m, p), e in legacy.ROUTES.items()]  # fmt: skip
 HEADERS = {"content-type": "application/json; charset=utf-8"}
 
 
@@ -92,13 +116,19 @@ class Emulated:
     limiter: RateLimiter = field(default_factory=RateLimiter)
     faults: faults.Faults = field(default_factory=faults.Faults)
     snapshots: dict[str, Store] = field(default_factory=dict)
+    webhooks: Webhooks = field(default_factory=Webhooks)
+    editor: Editor = field(default_factory=Editor)
+    history: meanwhile.History = field(default_factory=meanwhile.History)
+    recorder: Recorder | None = None
+    store_file: Path | None = None
+    revision: int = 0  # grows with every request that may have changed something
     log: deque[Json] = field(default_factory=lambda: deque(maxlen=20_000))
     stats: Json = field(default_factory=lambda: {"requests": 0, "errors": 0, "writes": 0, "bytes": 0, "by_route": {}})  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection, as ASGI asks."""
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await _lifespan(self, receive, send)
             return
         if scope["type"] != "http":
             return
@@ -107,10 +137,17 @@ class Emulated:
             raw = await request.body()
         except ClientDisconnect:
             return
-        if request.url.path.startswith("/__emu"):
+        self.revision += request.method != "GET"
+        if request.url.path.startswith("/__emu/ui"):
+            from notion_emulator.ui import app as ui_app
+
+            response: Response | None = await ui_app.answer(self, request, raw)
+        elif request.url.path.startswith(files.PATH):
+            response = files.answer(self, request)
+        elif request.url.path.startswith("/__emu"):
             from notion_emulator import admin
 
-            response: Response | None = await admin.answer(self, request, raw)
+            response = await admin.answer(self, request, raw)
         else:
             response = await self.answer(request, raw)
         if response is not None:
@@ -121,50 +158,75 @@ class Emulated:
     async def answer(self, request: Request, raw: bytes) -> Response | None:
         """Answer an API request; None means to cut the connection."""
         request_id = self.store.ids.uuid()
-        fault = self.faults.pick(request.method, request.url.path, raw, self.clock.now())
-        if fault is not None and fault.latency is not None:
-            await self.clock.sleep(fault.latency)
+        path, asked = request.url.path, faults.Asked.of(request, raw, self.clock.now(), self.store)
+        asides = self.faults.aside(asked)
+        fault = self.faults.pick(asked)
+        meanwhile.act(self, asides, "before", path)
+        if fault is not None and not fault.after_commit:
+            await faults.wait(fault, self.clock, request)
         if fault is not None and fault.before:
             status, body = 0, faults.body(fault, request_id, None)
         else:
-            status, body = self.handle(request, raw, request_id)
-            if fault is not None:
-                body = faults.body(fault, request_id, body if status == 200 else None)
+            status, body = self.handle(request, raw, request_id, asides)
+            if fault is not None and fault.changes_answer:
+                body = faults.body(fault, request_id, body if status < 300 else None)
+        if fault is not None and fault.after_commit:
+            await faults.wait(fault, self.clock, request)
+        meanwhile.act(self, asides, "after", path)
         if fault is not None and fault.changes_answer:
-            self._note(request, raw, fault.status, request_id)
-            return None if fault.kind == "reset" else faults.response(fault, body, request_id)
-        self._note(request, raw, status, request_id)
+            self._note(request, raw, fault.status, request_id, body)
+            return None if fault.cuts else faults.response(fault, body, request_id)
+        self._note(request, raw, status, request_id, body)
         return _response(status, body, request_id, request.headers.get("accept-encoding", ""))
 
-    def handle(self, request: Request, raw: bytes, request_id: str) -> tuple[int, Json]:
+    def handle(
+        self, request: Request, raw: bytes, request_id: str, asides: Sequence[Fault] = ()
+    ) -> tuple[int, Json]:
         """Return status and body of an API request."""
         try:
-            body = self._dispatch(request, raw)
+            body = self._dispatch(request, raw, asides)
+            accepted = body.get("object") == "async_task" and request.method != "GET"
             if "templates" not in body:
                 body = body | {"request_id": request_id}
-            return 200, body
+            return 202 if accepted else 200, body
         except ApiError as error:
             self.stats["errors"] += 1
             return error.status, error.body(request_id)
 
-    def _dispatch(self, request: Request, raw: bytes) -> Json:
-        path = request.url.path
+    def _dispatch(self, request: Request, raw: bytes, asides: Sequence[Fault]) -> Json:
+        path, settings = request.url.path, meanwhile.settings_for(self, asides)
         connection = self._connection(request.headers.get("authorization", ""))
+        if path.startswith(other_calls.OAUTH):  # these know the application, not a token
+            connection = next(iter(self.store.connections.values()))
         if connection is None:
             raise ApiError(401, "unauthorized", "API token is invalid.")
-        endpoint, groups = _route(request.method, path)
-        version = self._version(request.headers.get("notion-version"))
-        self.limiter.check(connection.token, self.clock.now(), self.settings)
+        given = request.headers.get("notion-version")
+        endpoint, groups = _route(request.method, path, old=given == legacy.VERSION)
+        version = self._version(given)
+        route = f"{request.method} {_pattern(path)}"
+        self.limiter.check(connection.token, self.clock.now(), settings, route)
         if raw.startswith(b"--"):  # multipart form data: a file
             body: Json = {"_text": raw.decode("latin-1")}
         else:
-            body = _json(raw, self.settings)
+            body = _json(raw, settings)
         query: dict[str, list[str]] = {}
         for key, value in request.query_params.multi_items():
             query.setdefault(key, []).append(value)
-        call = Call(self.store, self.clock, self.settings, connection, version, query, body)
+        richtext.in_utf16.set(settings.utf16_limits)
+        store = meanwhile.store_for(self, asides, request.method)
+        host = request.headers.get("host")
+        base = f"{request.url.scheme}://{host}" if host else NO_BASE
+        call = Call(store, self.clock, settings, connection, version, query, body, base)
         call.may("read_content")
-        return endpoint(call, *groups)
+        tasks.work(self)
+        if tasks.wanted(call, endpoint):
+            return tasks.accept(call, endpoint, groups)
+        attached = upload_calls.attached(call) if b"file_upload" in raw else []
+        limits.check_blocks(call, request.method, path)
+        with self.history.changing(self, path):
+            answer = endpoint(call, *groups)
+        upload_calls.settle(attached)
+        return answer if version != legacy.VERSION else legacy.as_then(answer)
 
     def _connection(self, header: str) -> Connection | None:
         token = header.removeprefix("Bearer ").strip()
@@ -176,16 +238,18 @@ class Emulated:
         if version is None:
             raise ApiError(400, "missing_version", "Notion-Version header failed validation: Notion-Version header should be defined, instead was `undefined`.")  # fmt: skip
         if version not in VERSIONS:
-            raise invalid(f"Notion-Version header failed validation: {version} is not supported.")
+            raise ApiError(400, self.settings.unsupported_version_code, f"Notion-Version header failed validation: {version} is not supported.")  # fmt: skip
         return version
 
-    def _note(self, request: Request, raw: bytes, status: int, request_id: str) -> None:
+    def _note(self, request: Request, raw: bytes, status: int, request_id: str, body: Json) -> None:
         """Write the request into the log and the figures."""
         route = f"{request.method} {_pattern(request.url.path)}"
         self.stats["requests"] += 1
         self.stats["bytes"] += len(raw)
-        self.stats["writes"] += request.method != "GET" and status == 200
+        self.stats["writes"] += request.method != "GET" and status in (200, 202)
         self.stats["by_route"][route] = self.stats["by_route"].get(route, 0) + 1
+        if self.recorder is not None:
+            self.recorder(request, raw, status, body)
         self.log.append(
             {
                 "at": self.clock.now().isoformat(),
@@ -222,16 +286,22 @@ def virtual_app(seed_name: str = "empty", **settings: Any) -> Emulated:
     return create_app(seed_name=seed_name, settings=chosen, clock=VirtualClock())
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+async def _lifespan(app: Emulated, receive: Receive, send: Send) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            await receive()
+            moving = group.create_task(passing.run(app))
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            moving.cancel()
+    finally:
+        if app.store_file is not None:
+            persistence.save(app, app.store_file)
+    await send({"type": "lifespan.shutdown.complete"})
 
 
-def _route(method: str, path: str) -> tuple[Endpoint, tuple[str, ...]]:
-    for wanted, pattern, endpoint in _COMPILED:
+def _route(method: str, path: str, *, old: bool = False) -> tuple[Endpoint, tuple[str, ...]]:
+    for wanted, pattern, endpoint in (*_OLDER, *_COMPILED) if old else _COMPILED:
         if wanted == method and (match := pattern.fullmatch(path)):
             return endpoint, match.groups()
     raise ApiError(400, "invalid_request_url", "Invalid request URL.")

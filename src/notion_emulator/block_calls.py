@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from notion_emulator import blocks, present, writing
+from notion_emulator import blocks, journal, present, writing
 from notion_emulator.call import Call, bad_cursor, listing, page_size, path_id
 from notion_emulator.errors import Json, invalid, invalid_body
 from notion_emulator.ids import dashed
@@ -33,6 +33,7 @@ def update(call: Call, block_id: str) -> Json:
             raise invalid(f"Block type cannot be changed: {kind} block cannot be updated with {key}.")  # fmt: skip
     node.data["payload"] = blocks.merged(kind, node.data["payload"], rest[kind], "body", call.title_of)  # fmt: skip
     writing.touch(call, node, content=True)
+    journal.content(call, node, [node.id])
     return present.block(call, node)
 
 
@@ -50,8 +51,8 @@ def children(call: Call, block_id: str) -> Json:
     origin = ((node.data.get("payload") or {}).get("synced_from") or {}).get("block_id")
     if origin and origin in call.store.nodes:
         node = call.store.nodes[origin]
-    size = page_size(call.query.get("page_size", [None])[0], "query")
-    living = call.store.living_children(node) if node.kind != "database" else []
+    size = call.shortened(page_size(call.query.get("page_size", [None])[0], "query"))
+    living = call.seen(call.store.living_children(node)) if node.kind != "database" else []
     start = 0
     cursor = call.query.get("start_cursor", [None])[0]
     if cursor:
@@ -78,7 +79,7 @@ def append(call: Call, block_id: str) -> Json:
     made = writing.add_blocks(call, node, items, after=after, first=first)
     if made:
         writing.touch(call, node, content=True)
-        call.store.record("page.content_updated", node.id, call.actor, call.now, blocks=[m.id for m in made])  # fmt: skip
+        journal.content(call, node, [m.id for m in made])
     shown = made
     if after is not None and made:
         living = call.store.living_children(node)

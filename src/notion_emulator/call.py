@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from notion_emulator.clock import Clock
@@ -12,6 +12,8 @@ from notion_emulator.ids import dashed
 from notion_emulator.richtext import plain
 from notion_emulator.settings import Settings
 from notion_emulator.store import Connection, Node, Store
+
+NO_BASE = ""  # nobody said: a request that did not come over HTTP
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Call:
     version: str
     query: dict[str, list[str]] = field(default_factory=dict)
     body: Json = field(default_factory=dict)
+    base: str = NO_BASE  # the address the request came to
 
     @property
     def old(self) -> bool:
@@ -33,8 +36,9 @@ class Call:
 
     @property
     def now(self) -> datetime:
-        """The present."""
-        return self.clock.now()
+        """The present, as this server's clock has it."""
+        skew = self.settings.clock_skew_s
+        return self.clock.now() + timedelta(seconds=skew) if skew else self.clock.now()
 
     @property
     def actor(self) -> str:
@@ -83,6 +87,15 @@ class Call:
             additional={"integration_id": self.connection.integration_id},
         )
 
+    def shortened(self, size: int) -> int:
+        """Return how many results a page of a list gets: fewer than wanted, if so switched."""
+        return size - size // 3 if self.settings.short_pages else size
+
+    def seen(self, nodes: list[Node]) -> list[Node]:
+        """Return those of the children of something visible that are not hidden themselves."""
+        hidden = self.connection.hidden
+        return [n for n in nodes if n.id not in hidden] if hidden else nodes
+
     def title_of(self, object_id: str) -> str:
         """Return the title of a page, table or user, for mentions."""
         node = self.store.nodes.get(object_id)
@@ -91,14 +104,19 @@ class Call:
         return title(node) or "Untitled"
 
     def editable(self, node: Node) -> Node:
-        """Check that nothing above is in the trash.
+        """Check that nothing above is in the trash, nor the page locked.
 
         Raises
             ApiError: it is.
         """
+        page = self.store.page_of(node) if self.settings.locked_refuses_api else None
+        if page is not None and page.is_locked and "is_locked" not in self.body:
+            raise invalid(
+                "Can't edit page that is locked. You must unlock the page before editing."
+            )
         if self.store.trashed(node):
             noun = node.kind.replace("_", " ")
-            raise invalid(f"Can't edit {noun} that is archived. You must unarchive the {noun} before editing.")  # fmt: skip
+            raise invalid(self.settings.archived_edit_message.format(noun=noun))
         return node
 
 

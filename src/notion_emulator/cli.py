@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import os
+import socket
+import sqlite3
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 import uvicorn
 
-from notion_emulator import conformance
-from notion_emulator.app import create_app
+from notion_emulator import conformance, persistence
+from notion_emulator.app import Emulated, create_app
 from notion_emulator.clock import RealClock, VirtualClock
+from notion_emulator.recording import Recorder
 from notion_emulator.settings import Settings
 
 
@@ -30,11 +37,19 @@ def main() -> None:
 
 @main.command(epilog="Example: notion-emulator serve --port 8099 --seed demo")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8099, show_default=True)
-@click.option("--seed", default="demo", show_default=True, help="demo, empty, or a JSON file.")
+@click.option("--port", default=8099, show_default=True, help="0: any that is free.")
+@click.option(
+    "--seed",
+    default="demo",
+    show_default=True,
+    help="demo, empty, hostile, pages:N, or a JSON file.",
+)
 @click.option("--plan", default="plus", type=click.Choice(["free", "plus", "business", "enterprise"]))  # fmt: skip
 @click.option("--clock", default="real", type=click.Choice(["real", "virtual"]))
+@click.option("--store", type=click.Path(dir_okay=False, path_type=Path), help="Keep the workspace in this SQLite file.")  # fmt: skip
+@click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="Add every request and its answer to this file, as JSON lines.")  # fmt: skip
 @click.option("--token", default="ntn_emulator", show_default=True)
+@click.option("--until-eof", is_flag=True, help="End with the standard input: with whoever started it.")  # fmt: skip
 def serve(**options: Any) -> None:
     """Answer until interrupted."""
     clock = RealClock() if options["clock"] == "real" else VirtualClock()
@@ -47,8 +62,47 @@ def serve(**options: Any) -> None:
         )
     except (OSError, ValueError, KeyError) as error:
         raise click.ClickException(f"cannot read the seed {options['seed']}: {error}") from error
-    click.echo(f"token {options['token']} on http://{options['host']}:{options['port']}", err=True)
-    uvicorn.run(app, host=options["host"], port=options["port"], log_level="warning", lifespan="off")  # fmt: skip
+    _keep(app, options["store"], options["record"])
+    gc.freeze()  # what is there now stays; to look through it again and again would take long
+    with _listening(options["host"], options["port"]) as listener:
+        address = f"http://{options['host']}:{listener.getsockname()[1]}"
+        click.echo(f"token {options['token']} on {address}", err=True)
+        config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=1)  # fmt: skip
+        server = uvicorn.Server(config)
+        if options["until_eof"]:
+            threading.Thread(target=_end_with_input, args=(server,), daemon=True).start()
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle off only where the protocol is named; else answers wait 40 ms.
+    listener = socket.socket(family, proto=socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise click.ClickException(f"cannot listen on {host}, port {port}: {error}") from error
+    listener.listen(128)
+    return listener
+
+
+def _end_with_input(server: uvicorn.Server) -> None:
+    while os.read(0, 1024):
+        pass
+    server.should_exit = True
+
+
+def _keep(app: Emulated, store: Path | None, record: Path | None) -> None:
+    app.recorder = Recorder(record) if record is not None else None
+    app.store_file = store
+    if store is not None and store.exists():
+        try:
+            persistence.load(app, store)
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            raise click.ClickException(f"cannot read the workspace in {store}: {error}") from error
 
 
 @main.command("conformance", epilog="Example: notion-emulator conformance recordings --json")

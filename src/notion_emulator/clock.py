@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -48,6 +49,7 @@ class VirtualClock:
         self.advance(wait)
 
 
+@lru_cache(maxsize=131_072)  # a query asks for the times of every row, again and again
 def minute(instant: datetime) -> str:
     """Return the form of pages, blocks and data sources: floored to the minute.
 
@@ -66,6 +68,7 @@ def millisecond(instant: datetime) -> str:
     return instant.isoformat(timespec="milliseconds")
 
 
+@lru_cache(maxsize=8_192)
 def parsed(text: str, zone: timedelta | None = None) -> datetime:
     """Return the instant a text names; a bare date is its midnight in UTC.
 

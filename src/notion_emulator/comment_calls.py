@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from notion_emulator import markdown_inline
+from notion_emulator import journal, markdown_inline, writing
 from notion_emulator.call import Call, bad_cursor, body_id, listing, page_size, path_id
 from notion_emulator.clock import minute
 from notion_emulator.errors import Json, invalid, invalid_body
@@ -28,10 +28,12 @@ def create(call: Call) -> Json:
         "last_edited_time": minute(call.now),
         "created_by": {"object": "user", "id": call.actor},
         "rich_text": _text(call),
-        "display_name": {"type": "integration", "resolved_name": call.connection.name},
+        "display_name": {"type": _kind(call), "resolved_name": call.connection.name},
     }
     call.store.comments[made["id"]] = made
-    call.store.record("comment.created", made["id"], call.actor, call.now)
+    _note(call, "comment.created", made)
+    if call.settings.comment_bumps_page:
+        writing.touch(call, call.store.nodes[parent[parent["type"]]], content=True)
     return dict(made)
 
 
@@ -45,7 +47,21 @@ def _place(call: Call) -> tuple[Json, str]:
     given = call.body["parent"]
     key, kind = ("page_id", "page") if "page_id" in given else ("block_id", "block")
     node = call.find(body_id(given, key, "parent"), kind, "page")
-    return {"type": key, key: node.id}, call.store.ids.object_id()
+    parent = {"type": key, key: node.id}
+    known = next((c["discussion_id"] for c in call.store.comments.values() if c["parent"] == parent), None)  # fmt: skip
+    return parent, known or call.store.ids.object_id()  # recorded: a page has one discussion
+
+
+def _kind(call: Call) -> str:
+    return "user" if call.store.users.get(call.actor, {}).get("type") == "person" else "integration"
+
+
+def _note(call: Call, kind: str, comment: Json) -> None:
+    above = comment["parent"]["type"]
+    node = call.store.nodes[comment["parent"][above]]
+    page = call.store.page_of(node)
+    parent = {"id": node.id, "type": above.removesuffix("_id")}
+    journal.note(call, kind, comment["id"], parent=parent, page_id=(page or node).id)
 
 
 def _text(call: Call) -> list[Json]:
@@ -88,7 +104,7 @@ def update(call: Call, comment_id: str) -> Json:
     comment = _found(call, comment_id)
     comment["rich_text"] = _text(call)
     comment["last_edited_time"] = minute(call.now)
-    call.store.record("comment.updated", comment["id"], call.actor, call.now)
+    _note(call, "comment.updated", comment)
     return dict(comment)
 
 
@@ -97,7 +113,7 @@ def delete(call: Call, comment_id: str) -> Json:
     call.may("insert_comments")
     comment = _found(call, comment_id)
     del call.store.comments[comment["id"]]
-    call.store.record("comment.deleted", comment["id"], call.actor, call.now)
+    _note(call, "comment.deleted", comment)
     return dict(comment)
 
 

@@ -1,4 +1,9 @@
-"""A subset of formulas: prop, if, concat, repeat, round, length, arithmetic and comparison."""
+"""A subset of formulas: what our databases use, and what people write most.
+
+``prop``, ``if``/``ifs`` and ``?:``, ``and``/``or``/``not``, arithmetic, comparison, dates, texts and
+lists; a function may be written as a method. Anything else answers ``unsupported``. Values here are
+Python's: numbers, texts, booleans, lists, None; a date is its ISO text.
+"""
 
 from __future__ import annotations
 
@@ -7,149 +12,262 @@ from collections.abc import Callable
 from typing import Any
 
 from notion_emulator.errors import Json
+from notion_emulator.formula_functions import FUNCTIONS, Unsupported, is_date, is_empty, text_of
 
 Read = Callable[[str], Any]
+Lazy = Callable[[], Any]
 _TOKEN = re.compile(
     r"\s*(?:(?P<prop>\{\{notion:block_property:(?P<id>[^:}]+)[^}]*\}\})|(?P<num>\d+(?:\.\d+)?)"
-    r'|(?P<str>"(?:[^"\\]|\\.)*")|(?P<name>[A-Za-z]\w*)|(?P<op>==|!=|>=|<=|[-+*/%<>(),!]))'
+    r'|(?P<str>"(?:[^"\\]|\\.)*")|(?P<name>[A-Za-z]\w*)|(?P<op>==|!=|>=|<=|&&|\|\||[-+*/%^<>(),!?:.\[\]]))'
 )
+_LAZY = frozenset({"if", "ifs", "and", "or"})
+_EMPTY: Json = {"type": "string", "string": None}
 
 
-class Unsupported(ValueError):
-    """The expression uses what the subset does not have."""
-
-
-def result(expression: str, read: Read) -> Json:
+def result(expression: str, read: Read, now: str = "") -> Json:
     """Return the value of an expression as answered, ``unsupported`` where the subset ends."""
     try:
-        value = _Parser(expression, read).whole()
-    except (Unsupported, TypeError, ValueError, ZeroDivisionError, IndexError):
+        value = _Parser(expression, read, now).value()
+    except (ArithmeticError, AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError):  # fmt: skip
         return {"type": "unsupported", "unsupported": {}}
     if isinstance(value, bool):
         return {"type": "boolean", "boolean": value}
     if isinstance(value, int | float):
-        return {"type": "number", "number": value}
-    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d(T.*)?", value):
+        whole = isinstance(value, float) and value.is_integer()
+        return {"type": "number", "number": int(value) if whole else value}
+    if is_date(value):
         return {"type": "date", "date": {"start": value, "end": None, "time_zone": None}}
-    return {"type": "string", "string": None if value is None else str(value)}
+    return _EMPTY if value is None else {"type": "string", "string": text_of(value)}
 
 
 class _Parser:
-    def __init__(self, text: str, read: Read) -> None:
+    """Reads an expression into functions without arguments: a branch not taken is not computed."""
+
+    def __init__(self, text: str, read: Read, now: str) -> None:
         self.tokens: list[tuple[str, str]] = []
-        self.at, self.read = 0, read
+        self.at, self.read, self.now = 0, read, now
         place = 0
         while text[place:].strip():
             match = _TOKEN.match(text, place)
             if match is None:
                 raise Unsupported(text[place:])
-            kind = str(match.lastgroup) if match["prop"] is None else "prop"
+            kind = "prop" if match["prop"] else str(match.lastgroup)
             self.tokens.append((kind, match["id"] or match[kind]))
             place = match.end()
 
-    def whole(self) -> Any:
-        value = self.comparison()
+    def value(self) -> Any:
+        """Return what the expression is worth.
+
+        Raises
+            Unsupported: it is not of the subset.
+        """
+        lazy = self.choice()
         if self.at != len(self.tokens):
             raise Unsupported("more")
-        return value
+        return lazy()
 
     def take(self, *texts: str) -> str | None:
-        if self.at < len(self.tokens) and self.tokens[self.at] in [("op", t) for t in texts]:
+        """Take one of these signs, if it is next."""
+        if self.at < len(self.tokens) and self.tokens[self.at][0] in ("op", "name") and self.tokens[self.at][1] in texts:  # fmt: skip
             self.at += 1
             return self.tokens[self.at - 1][1]
         return None
 
-    def comparison(self) -> Any:
+    def need(self, text: str) -> None:
+        """Take this sign.
+
+        Raises
+            Unsupported: it is not next.
+        """
+        if not self.take(text):
+            raise Unsupported(text)
+
+    def choice(self) -> Lazy:
+        """``test ? yes : no``."""
+        test = self.either()
+        if not self.take("?"):
+            return test
+        yes = self.choice()
+        self.need(":")
+        no = self.choice()
+        return lambda: yes() if test() else no()
+
+    def either(self) -> Lazy:
+        left = self.both()
+        while self.take("or", "||"):
+            left = _or(left, self.both())
+        return left
+
+    def both(self) -> Lazy:
+        left = self.comparison()
+        while self.take("and", "&&"):
+            left = _and(left, self.comparison())
+        return left
+
+    def comparison(self) -> Lazy:
         left = self.total()
         while operator := self.take("==", "!=", ">=", "<=", ">", "<"):
-            right = self.total()
-            left = {"==": lambda a, b: a == b, "!=": lambda a, b: a != b, ">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, "<": lambda a, b: a < b}[operator](left, right)  # fmt: skip
+            left = _binary(operator, left, self.total())
         return left
 
-    def total(self) -> Any:
+    def total(self) -> Lazy:
         left = self.product()
         while operator := self.take("+", "-"):
-            right = self.product()
-            if operator == "+" and (isinstance(left, str) or isinstance(right, str)):
-                left = _text(left) + _text(right)
-            else:
-                left = left + right if operator == "+" else left - right
+            left = _binary(operator, left, self.product())
         return left
 
-    def product(self) -> Any:
-        left = self.atom()
+    def product(self) -> Lazy:
+        left = self.signed()
         while operator := self.take("*", "/", "%"):
-            right = self.atom()
-            left = left * right if operator == "*" else left / right if operator == "/" else left % right  # fmt: skip
+            left = _binary(operator, left, self.signed())
         return left
 
-    def atom(self) -> Any:
-        if self.take("("):
-            value = self.comparison()
-            self.need(")")
-            return value
+    def signed(self) -> Lazy:
         if self.take("-"):
-            return -self.atom()
-        if self.take("!"):
-            return not self.atom()
+            inner = self.signed()
+            return lambda: -_number(inner())
+        if self.take("!", "not"):
+            denied = self.signed()
+            return lambda: not denied()
+        base = self.methods()
+        return _binary("^", base, self.signed()) if self.take("^") else base
+
+    def methods(self) -> Lazy:
+        """An atom with ``.name(…)`` after it, any number of times."""
+        found = self.atom()
+        while self.take("."):
+            kind, name = self.tokens[self.at]
+            if kind != "name":
+                raise Unsupported(name)
+            self.at += 1
+            self.need("(")
+            found = self.called(name, [found, *self.given(")")])
+        return found
+
+    def atom(self) -> Lazy:
+        if self.take("("):
+            inner = self.choice()
+            self.need(")")
+            return inner
+        if self.take("["):
+            items = self.given("]")
+            return lambda: [item() for item in items]
+        if self.at >= len(self.tokens):
+            raise Unsupported("end")
         kind, text = self.tokens[self.at]
         self.at += 1
         match kind:
             case "num":
-                return float(text) if "." in text else int(text)
+                number = float(text) if "." in text else int(text)
+                return lambda: number
             case "str":
-                return text[1:-1].replace('\\"', '"')
+                plain = re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), text[1:-1])  # fmt: skip
+                return lambda: plain
             case "prop":
-                return self.read(text)
+                return lambda: self.read(text)
             case "name" if text in ("true", "false"):
-                return text == "true"
+                return lambda: text == "true"
             case "name":
-                return self.called(text)
+                self.need("(")
+                return self.called(text, self.given(")"))
             case _:
                 raise Unsupported(text)
 
-    def need(self, text: str) -> None:
-        if not self.take(text):
-            raise Unsupported(text)
+    def given(self, end: str) -> list[Lazy]:
+        """Take arguments up to the closing sign."""
+        found: list[Lazy] = []
+        while not self.take(end):
+            if found:
+                self.need(",")
+            found.append(self.choice())
+        return found
 
-    def called(self, name: str) -> Any:
-        self.need("(")
-        given = []
-        while not self.take(")"):
-            given.append(self.comparison())
-            self.take(",")
+    def called(self, name: str, given: list[Lazy]) -> Lazy:
+        """Return the call of a function.
+
+        Raises
+            Unsupported: nobody knows it here.
+        """
         if name == "prop":
-            return self.read(given[0])
-        if name not in _FUNCTIONS:
+            return lambda: self.read(given[0]())
+        if name == "now":
+            return lambda: self.now
+        if name == "today":
+            return lambda: self.now[:10]
+        if name in _LAZY:
+            return lambda: _lazily(name, given)
+        if name not in FUNCTIONS:
             raise Unsupported(name)
-        return _FUNCTIONS[name](*given)
+        return lambda: FUNCTIONS[name](*(part() for part in given))
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def _lazily(name: str, given: list[Lazy]) -> Any:
+    if name == "and":
+        return all(bool(part()) for part in given)
+    if name == "or":
+        return any(bool(part()) for part in given)
+    for test, yes in zip(given[::2], given[1::2], strict=False):
+        if test():
+            return yes()
+    return given[-1]() if len(given) % 2 else None
 
 
-def _round(number: float, digits: int = 0) -> float:
-    rounded = round(number, digits)
-    return int(rounded) if digits == 0 else rounded
+def _or(left: Lazy, right: Lazy) -> Lazy:
+    return lambda: bool(left()) or bool(right())
 
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "if": lambda test, yes, no=None: yes if test else no,
-    "concat": lambda *parts: "".join(_text(p) for p in parts),
-    "repeat": lambda text, times: _text(text) * int(times),
-    "round": _round,
-    "length": lambda text: len(text or ""),
-    "abs": abs,
-    "min": min,
-    "max": max,
-    "empty": lambda value: value in (None, "", [], 0, False),
-    "format": _text,
-    "not": lambda value: not value,
-    "and": lambda *v: all(v),
-    "or": lambda *v: any(v),
-    "lower": lambda text: _text(text).lower(),
-    "upper": lambda text: _text(text).upper(),
-    "contains": lambda text, part: part in _text(text),
-    "toNumber": float,
-}
+def _and(left: Lazy, right: Lazy) -> Lazy:
+    return lambda: bool(left()) and bool(right())
+
+
+def _binary(operator: str, left: Lazy, right: Lazy) -> Lazy:
+    return lambda: _computed(operator, left(), right())
+
+
+def _computed(operator: str, left: Any, right: Any) -> Any:
+    match operator:
+        case "==":
+            return left == right or (is_empty(left) and is_empty(right))
+        case "!=":
+            return not _computed("==", left, right)
+        case "+" if isinstance(left, str) or isinstance(right, str):
+            return text_of(left) + text_of(right)
+        case "<" | ">" | "<=" | ">=":
+            return _ordered(operator, left, right)
+        case _:
+            return _arithmetic(operator, left, right)
+
+
+def _arithmetic(operator: str, left: Any, right: Any) -> Any:
+    one, two = _number(left), _number(right)
+    match operator:
+        case "+":
+            return one + two
+        case "-":
+            return one - two
+        case "*":
+            return one * two
+        case "/":
+            return one / two
+        case "%":
+            return one - two * int(one / two)  # the sign of the dividend, as in JavaScript
+        case _:
+            return one**two
+
+
+def _ordered(operator: str, left: Any, right: Any) -> bool:
+    if left is None or right is None:
+        return False
+    if is_date(left) and is_date(right):
+        left, right = FUNCTIONS["timestamp"](left), FUNCTIONS["timestamp"](right)
+    found = {"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}
+    return bool(found[operator])
+
+
+def _number(value: Any) -> Any:
+    """Return a number; what is empty counts as 0."""
+    if value is None:
+        return 0
+    if isinstance(value, int | float):
+        return value
+    raise TypeError(value)

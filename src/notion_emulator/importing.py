@@ -34,12 +34,30 @@ def import_objects(store: Store, rows: list[Json]) -> None:
             elif object_id in shown and item["object"] == "data_source":
                 shown[object_id] = shown[object_id] | {"properties": shown[object_id]["properties"]}
     _import_users(store, rows)
+    _import_comments(store, rows)
     for item in shown.values():
         _add(store, item)
     _join(store)
     _add_named(store, rows, made)
     for node in store.nodes.values():
         node.data["indexed"] = True
+
+
+def _import_comments(store: Store, rows: list[Json]) -> None:
+    """Take the comments that are listed and that no request made, and what they are on."""
+    made = {row["response"].get("id") for row in rows if row["method"] == "POST"}
+    for row in rows:
+        if row["method"] != "GET" or not row["path"].startswith("/v1/comments"):
+            continue
+        for item in row["response"].get("results", []):
+            if item["id"] in made or item["id"] in store.comments:
+                continue
+            store.comments[item["id"]] = {k: v for k, v in item.items() if k != "request_id"}
+            above = item["parent"][item["parent"]["type"]]
+            at = parsed(item["created_time"])
+            if above not in store.nodes:
+                child = Node("", "comment", ("", ""), at, at, _ANYONE, _ANYONE, {})
+                store.nodes[above] = _stand_in(item["parent"]["type"], above, child)
 
 
 def _add_named(store: Store, rows: list[Json], made: set[str]) -> None:

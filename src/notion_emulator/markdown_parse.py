@@ -1,19 +1,30 @@
-"""Markdown as the API reads it (v1): text to blocks."""
+"""Markdown as the API reads it (v1): text to blocks.
+
+What stands for a thing that exists (a child page, a database, a block that markdown cannot show)
+becomes a draft with its ``id`` in the payload, for whoever applies the text to keep it.
+"""
 
 from __future__ import annotations
 
+import html
 import re
 
 from notion_emulator.blocks import LANGUAGES, Draft
 from notion_emulator.errors import Json
-from notion_emulator.markdown_inline import items_of
+from notion_emulator.markdown_inline import items_of, page_id
+from notion_emulator.richtext import text_items
 
+KEPT = frozenset({"child_page", "child_database", "unknown"})
 _ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
-_TRAILER = re.compile(r'\s*\{((?:\s*[\w-]+="[^"]*")+)\s*\}$')
+_TRAILER = re.compile(r'(?<!\\)\{((?:\s*[\w-]+="[^"]*")+)\s*\}$')
 _MEDIA = re.compile(r'<(video|pdf|file|audio) src="([^"]*)"[^>]*>(.*)</\1>$')
-_IMAGE = re.compile(r"!\[((?:[^\]\\]|\\.)*)\]\(([^)]*)\)$")
-_LIST = re.compile(r"(- \[([ xX])\] |[-*+] |\d+[.)] )(.*)$")
-_TAG = re.compile(r"<(details|callout|columns|column|table|synced_block|tabs)(\s[^>]*)?>(.*)$")
+_IMAGE = re.compile(r"!\[(.*)\]\(((?:[^()\\]|\\.)*)\)$")
+_LIST = re.compile(r"(- \[([ xX])\]|[-*+]|(\d+)[.)])(?: (.*))?$")
+_HEADING = re.compile(r"(#{1,6})(?: (.*))?$")
+_TAG = re.compile(r"<(details|callout|columns|column|table|synced_block|synced_block_reference|tabs)((?:\s[^>]*)?)>(.*)$")  # fmt: skip
+_ENDING = re.compile(r"</(details|callout|columns|column|table|synced_block|synced_block_reference|tabs|summary)>$")  # fmt: skip
+_OBJECT = re.compile(r"<(page|database)((?:\s[^>]*)?)>(.*)</\1>$")
+_ALONE = re.compile(r"<(unknown|mention-page|mention-database|table_of_contents|empty-block)((?:\s[\w-]+=\"[^\"]*\")*)\s*/>$")  # fmt: skip
 
 
 def parse(text: str) -> list[Draft]:
@@ -23,7 +34,12 @@ def parse(text: str) -> list[Draft]:
 
 def plain_payload(text: str) -> Json:
     """Return a payload of rich text in no colour."""
-    return {"rich_text": items_of(text), "color": "default"}
+    return {"rich_text": items_of(text.strip(" \t")), "color": "default"}
+
+
+def attributes_of(text: str) -> dict[str, str]:
+    """Return the attributes of a tag or trailer."""
+    return {k: html.unescape(v) for k, v in _ATTRIBUTE.findall(text)}
 
 
 class _Lines:
@@ -34,69 +50,89 @@ class _Lines:
         made: list[Draft] = []
         while self.at < len(self.lines):
             line = self.lines[self.at]
-            if not line.strip():
+            bare = line.strip(" \t")
+            tabs = _tabs(line)
+            if bare and (tabs < depth or bare == stop):
+                break
+            if not bare or _ENDING.fullmatch(bare):
                 self.at += 1
                 continue
-            tabs = len(line) - len(line.lstrip("\t"))
-            if tabs < depth or (stop is not None and line.strip() == stop):
-                break
-            made.append(self.block(depth if tabs <= depth else tabs))
+            made.append(_continued(self.block(tabs), made))
         return made
 
     def block(self, depth: int) -> Draft:
-        line = self.lines[self.at].strip()
+        line = self.lines[self.at].strip(" \t")
         self.at += 1
-        if line.startswith("```"):
-            return self.fence(line[3:].strip(), depth)
+        if match := re.match(r"(`{3,})([^`]*)$", line):
+            return self.fence(match[1], match[2].strip(), depth)
+        if line == "$$":
+            return Draft("equation", {"expression": "\n".join(self.literal("$$", depth))})
         if match := _TAG.match(line):
-            return self.tagged(match[1], dict(_ATTRIBUTE.findall(match[2] or "")), match[3], depth)
-        draft = _leaf(line)
-        if draft.type in _NESTS:
-            children = self.blocks(depth + 1)
-            return Draft(draft.type, draft.payload, tuple(children))
-        return draft
+            return self.tagged(match[1], attributes_of(match[2]), match[3], depth)
+        draft = leaf(line)
+        if draft.type not in _NESTS:
+            return draft
+        children = tuple(self.blocks(depth + 1))
+        if children and draft.type.startswith("heading"):
+            return Draft(draft.type, draft.payload | {"is_toggleable": True}, children)
+        return Draft(draft.type, draft.payload, children)
 
-    def fence(self, language: str, depth: int) -> Draft:
-        found = []
+    def literal(self, end: str, depth: int) -> list[str]:
+        """Take the lines up to an end, without their indentation."""
+        found: list[str] = []
         while self.at < len(self.lines):
             line = self.lines[self.at]
             self.at += 1
-            line = line[min(depth, len(line) - len(line.lstrip("\t"))) :]
-            if line.rstrip() == "```":
+            line = line[min(depth, _tabs(line)) :]
+            if line.rstrip() == end:
                 break
             found.append(line)
-        from notion_emulator.richtext import text_items
+        return found
 
+    def fence(self, fence: str, language: str, depth: int) -> Draft:
         known = language if language in LANGUAGES else "plain text"
-        body: Json = {"caption": [], "rich_text": text_items("\n".join(found)), "language": known}
-        return Draft("code", body)
+        text = "\n".join(self.literal(fence, depth))
+        return Draft("code", {"caption": [], "rich_text": text_items(text), "language": known})
 
     def tagged(self, tag: str, attributes: dict[str, str], rest: str, depth: int) -> Draft:
         if tag == "table":
             return self.table(attributes, rest)
-        title = ""
-        if tag == "details" and self.at < len(self.lines):
-            match = re.match(r"<summary>(.*)</summary>$", self.lines[self.at].strip())
-            if match:
-                title = match[1]
-                self.at += 1
-        if tag == "callout" and self.at < len(self.lines) and self.lines[self.at].strip() != "</callout>":  # fmt: skip
-            title = self.lines[self.at].strip()
+        payload = _tag_payload(tag, attributes)
+        end = f"</{tag}>"
+        if tag == "details" and (match := re.match(r"<summary>(.*)</summary>$", self.peek())):
+            payload |= plain_payload(match[1]) | {"color": payload["color"]}
             self.at += 1
-        children = self.blocks(depth + 1, f"</{tag}>")
-        if self.at < len(self.lines) and self.lines[self.at].strip() == f"</{tag}>":
+        if rest.endswith(end):  # on one line
+            rest, self.at = rest.removesuffix(end), self.at - 1
+            self.lines[self.at] = "\t" * depth + end
+            self.lines.insert(self.at, "\t" * (depth + 1) + rest)
+        inside = depth + 1 if self.tabs_ahead() > depth else depth
+        children = self.blocks(inside, end)
+        if self.peek() == end:
             self.at += 1
-        kind = {"details": "toggle", "columns": "column_list", "tabs": "tab"}.get(tag, tag)
-        return Draft(kind, _tag_payload(kind, title, attributes), tuple(children))
+        if tag == "callout" and children and _is_title(children[0]):
+            first, *children = children
+            payload |= {"rich_text": first.payload["rich_text"]}
+            children = [*first.children, *children]
+        kind = _KINDS.get(tag, tag)
+        if tag == "synced_block_reference":
+            children = []
+        return Draft(kind, payload, tuple(children))
+
+    def peek(self) -> str:
+        return self.lines[self.at].strip(" \t") if self.at < len(self.lines) else ""
+
+    def tabs_ahead(self) -> int:
+        return next((_tabs(line) for line in self.lines[self.at :] if line.strip(" \t")), 0)
 
     def table(self, attributes: dict[str, str], rest: str) -> Draft:
         text = rest
         while "</table>" not in text and self.at < len(self.lines):
-            text += self.lines[self.at].strip()
+            text += self.lines[self.at].strip(" \t")
             self.at += 1
         rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr[^>]*>(.*?)</tr>", text)]  # fmt: skip
         width = max((len(r) for r in rows), default=1)
-        cells = [[items_of(c) for c in row + [""] * (width - len(row))] for row in rows]
+        cells = [[items_of(c.strip(" \t")) for c in row + [""] * (width - len(row))] for row in rows]  # fmt: skip
         payload: Json = {
             "table_width": width,
             "has_column_header": attributes.get("header-row") == "true",
@@ -106,58 +142,105 @@ class _Lines:
 
 
 _NESTS = frozenset({"paragraph", "bulleted_list_item", "numbered_list_item", "to_do", "quote", "heading_1", "heading_2", "heading_3", "heading_4"})  # fmt: skip
+_KINDS = {"details": "toggle", "columns": "column_list", "tabs": "tab", "synced_block_reference": "synced_block"}  # fmt: skip
+
+
+def _tabs(line: str) -> int:
+    return len(line) - len(line.lstrip("\t"))
+
+
+def _is_title(draft: Draft) -> bool:
+    return draft.type == "paragraph" and draft.payload["color"] == "default"
+
+
+def _continued(draft: Draft, before: list[Draft]) -> Draft:
+    """Keep the number of a list item only where a list begins with another than 1."""
+    start = draft.payload.get("list_start_index")
+    if draft.type != "numbered_list_item" or start is None:
+        return draft
+    if start != 1 and not (before and before[-1].type == draft.type):
+        return draft
+    payload = {k: v for k, v in draft.payload.items() if k != "list_start_index"}
+    return Draft(draft.type, payload, draft.children)
 
 
 def _color(attributes: dict[str, str]) -> str:
     return attributes.get("color", "default").replace("_bg", "_background")
 
 
-def _tag_payload(kind: str, title: str, attributes: dict[str, str]) -> Json:
-    if kind == "toggle":
-        return plain_payload(title) | {"color": _color(attributes)}
-    if kind == "callout":
-        icon = {"type": "emoji", "emoji": attributes["icon"]} if "icon" in attributes else None
-        return plain_payload(title) | {"color": _color(attributes), "icon": icon}
-    return {"synced_from": None} if kind == "synced_block" else {}
+def _tag_payload(tag: str, attributes: dict[str, str]) -> Json:
+    if tag == "details":
+        return {"rich_text": [], "color": _color(attributes)}
+    if tag == "callout":
+        icon = {"type": "emoji", "emoji": attributes["icon"]} if attributes.get("icon") else None
+        return {"rich_text": [], "color": _color(attributes), "icon": icon}
+    if tag == "synced_block_reference":
+        origin = page_id(attributes.get("url", ""))
+        return {"synced_from": {"type": "block_id", "block_id": origin}}
+    return {"synced_from": None} if tag == "synced_block" else {}
 
 
-def _leaf(line: str) -> Draft:
+def leaf(line: str) -> Draft:
+    """Return the block of one line."""
     attributes: dict[str, str] = {}
     if match := _TRAILER.search(line):
-        attributes = dict(_ATTRIBUTE.findall(match[1]))
-        line = line[: match.start()]
-    if draft := _lone(line):
+        attributes = attributes_of(match[1])
+        line = line[: match.start()].rstrip(" \t")
+    if draft := _lone(line, attributes):
         return draft
-    if match := re.match(r"(#{1,6}) (.*)$", line):
-        kind = f"heading_{min(len(match[1]), 4)}"
+    if match := _HEADING.match(line):
         toggle = attributes.get("toggle") == "true"
-        return Draft(kind, plain_payload(match[2]) | {"color": _color(attributes), "is_toggleable": toggle})  # fmt: skip
+        payload = plain_payload(match[2] or "") | {"color": _color(attributes)}
+        return Draft(f"heading_{min(len(match[1]), 4)}", payload | {"is_toggleable": toggle})
     if match := _LIST.match(line):
         return _list_item(match, attributes)
-    if line.startswith("> "):
-        return Draft("quote", plain_payload(line[2:]) | {"color": _color(attributes)})
+    if match := re.match(r">(?: (.*))?$", line):
+        return Draft("quote", plain_payload(match[1] or "") | {"color": _color(attributes)})
+    return _paragraph(line, attributes)
+
+
+def _paragraph(line: str, attributes: dict[str, str]) -> Draft:
     return Draft("paragraph", plain_payload(line) | {"color": _color(attributes), "icon": None})
 
 
 def _list_item(match: re.Match[str], attributes: dict[str, str]) -> Draft:
-    payload = plain_payload(match[3]) | {"color": _color(attributes)}
+    payload = plain_payload(match[4] or "") | {"color": _color(attributes)}
     if match[2] is not None:
         return Draft("to_do", payload | {"checked": match[2] in "xX"})
-    return Draft("numbered_list_item" if match[1][0].isdigit() else "bulleted_list_item", payload)
+    if match[3] is not None:
+        return Draft("numbered_list_item", payload | {"list_start_index": int(match[3])})
+    return Draft("bulleted_list_item", payload)
 
 
-def _lone(line: str) -> Draft | None:
+def _lone(line: str, attributes: dict[str, str]) -> Draft | None:
     if re.fullmatch(r"-{3,}|\*{3,}", line):
         return Draft("divider", {})
-    if line == "<empty-block/>":
-        return Draft("paragraph", {"rich_text": [], "color": "default", "icon": None})
-    if line == "<table_of_contents/>":
-        return Draft("table_of_contents", {"color": "gray"})
-    if match := re.fullmatch(r"\$\$(.*)\$\$", line):
+    if match := re.fullmatch(r"\$\$(.+)\$\$", line):
         return Draft("equation", {"expression": match[1]})
     if match := _IMAGE.match(line):
-        return Draft("image", {"caption": items_of(match[1]), "type": "external", "external": {"url": match[2]}})  # fmt: skip
+        url = re.sub(r"\\(.)", r"\1", match[2])
+        return Draft("image", {"caption": items_of(match[1]), "type": "external", "external": {"url": url}})  # fmt: skip
     if match := _MEDIA.match(line):
-        named = {"name": match[2].rsplit("/", 1)[-1]} if match[1] == "file" else {}
-        return Draft(match[1], {"caption": items_of(match[3]), "type": "external", "external": {"url": match[2]}} | named)  # fmt: skip
+        url = html.unescape(match[2])
+        named = {"name": url.rsplit("/", 1)[-1].split("?")[0]} if match[1] == "file" else {}
+        return Draft(match[1], {"caption": items_of(match[3]), "type": "external", "external": {"url": url}} | named)  # fmt: skip
+    if match := _OBJECT.match(line):
+        given = attributes_of(match[2])
+        title = "".join(i["plain_text"] for i in items_of(match[3]))
+        return Draft(f"child_{match[1]}", {"id": page_id(given.get("url", "")), "title": title})
+    if match := _ALONE.match(line):
+        return _by_itself(match[1], attributes_of(match[2]), attributes)
     return None
+
+
+def _by_itself(tag: str, given: dict[str, str], attributes: dict[str, str]) -> Draft:
+    match tag:
+        case "empty-block":
+            return _paragraph("", attributes)
+        case "table_of_contents":
+            return Draft("table_of_contents", {"color": _color(given) if "color" in given else "gray"})  # fmt: skip
+        case "unknown":
+            return Draft("unknown", {"id": page_id(given.get("url", "")), "alt": given.get("alt", "")})  # fmt: skip
+        case _:
+            key = f"{tag.removeprefix('mention-')}_id"
+            return Draft("link_to_page", {"type": key, key: page_id(given.get("url", ""))})

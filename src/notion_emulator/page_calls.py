@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from notion_emulator import blocks, markdown_parse, present, props, values, writing
+from notion_emulator import blocks, journal, markdown_parse, present, props, values, writing
 from notion_emulator.blocks import Draft, icon
 from notion_emulator.call import Call, body_id, page_size, path_id
 from notion_emulator.errors import Json, invalid, invalid_body
@@ -34,7 +34,8 @@ def create(call: Call) -> Json:
     elif parent is not None:
         writing.touch(call, parent)
     writing.add_blocks(call, node, content)
-    call.store.record("page.created", node.id, call.actor, call.now)
+    journal.note(call, "page.created", node.id)
+    journal.inside(call, node)
     return present.page(call, node)
 
 
@@ -148,6 +149,7 @@ def update(call: Call, page_id: str) -> Json:
         call.editable(node)
     _set_properties(call, node, dict(call.body.get("properties") or {}))
     _set_appearance(call, node)
+    _note_update(call, node)
     node.is_locked = bool(call.body.get("is_locked", node.is_locked))
     node.is_archived = bool(call.body.get("is_archived", node.is_archived))
     if call.body.get("erase_content"):
@@ -155,8 +157,33 @@ def update(call: Call, page_id: str) -> Json:
             child.in_trash = True
     if set(call.body) - {"is_locked"}:
         writing.touch(call, node)
-        call.store.record("page.properties_updated", node.id, call.actor, call.now)
+    if call.settings.computed_changes_bump and "properties" in call.body:
+        _bump_related(call, node)
     return present.page(call, node)
+
+
+def _bump_related(call: Call, node: Node) -> None:
+    """Set the time of what may show a rollup of this page."""
+    for other in call.store.nodes.values():
+        if other.kind == "page" and any(
+            isinstance(value, list) and {"id": node.id} in value
+            for value in other.data["values"].values()
+        ):
+            writing.touch(call, other)
+
+
+def _note_update(call: Call, node: Node) -> None:
+    """Write down what an update is about to be or has been."""
+    sent = call.body.get("properties") or {}
+    if sent or {"icon", "cover"} & call.body.keys():
+        schema = present.schema_of(call, node)
+        found = [props.find(schema, key) or {"id": "title"} for key in sent]
+        journal.properties(call, node, [p["id"] for p in found])
+    locked = call.body.get("is_locked")
+    if locked is not None and bool(locked) != node.is_locked:
+        journal.note(call, "page.locked" if locked else "page.unlocked", node.id)
+    if call.body.get("erase_content"):
+        journal.content(call, node, node.children)
 
 
 def move(call: Call, page_id: str) -> Json:
@@ -172,7 +199,7 @@ def move(call: Call, page_id: str) -> Json:
     call.store.remove_child(node)
     node.parent = (key, target.id)
     call.store.add(node)
-    call.store.record("page.moved", node.id, call.actor, call.now)
+    journal.note(call, "page.moved", node.id)
     return present.page(call, node)
 
 

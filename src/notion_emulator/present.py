@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from notion_emulator import props, values
+from notion_emulator import files, props, values
+from notion_emulator.blocks import MEDIA
 from notion_emulator.call import Call, title
 from notion_emulator.clock import millisecond, minute
 from notion_emulator.errors import Json
@@ -37,7 +38,8 @@ def url(node: Node, object_id: str | None = None) -> str:
     return f"https://app.notion.com/p/{name}-{ending}" if name else f"https://app.notion.com/p/{ending}"  # fmt: skip
 
 
-def _stamped(node: Node) -> Json:
+def stamped(node: Node) -> Json:
+    """Return when a node was made and edited, and by whom."""
     return {
         "created_time": minute(node.created_at),
         "last_edited_time": minute(node.edited_at),
@@ -56,9 +58,9 @@ def page(call: Call, node: Node, only: list[str] | None = None) -> Json:
     return {
         "object": "page",
         "id": node.id,
-        **_stamped(node),
-        "cover": node.data.get("cover"),
-        "icon": node.data.get("icon"),
+        **stamped(node),
+        "cover": files.signed(call, node.data.get("cover")),
+        "icon": files.signed(call, node.data.get("icon")),
         "parent": parent(call, node),
         **_trash(call, node),
         "is_archived": node.is_archived,
@@ -95,6 +97,8 @@ def shown_property(call: Call, node: Node, prop: Json) -> Json:
     if kind == "relation":
         answer[kind] = found[:25]
         answer["has_more"] = len(found) > 25
+    if kind == "files":
+        answer[kind] = files.signed(call, found)
     if kind in ("people", "created_by", "last_edited_by"):
         answer[kind] = _people(call, found)
     return answer
@@ -130,11 +134,11 @@ def block(call: Call, node: Node) -> Json:
         "object": "block",
         "id": node.id,
         "parent": parent(call, node),
-        **_stamped(node),
+        **stamped(node),
         "has_children": has_children,
         **_trash(call, node),
         "type": kind,
-        kind: payload,
+        kind: files.signed(call, payload) if kind in MEDIA or kind == "callout" else payload,
     }
 
 
@@ -178,7 +182,7 @@ def data_source(call: Call, node: Node) -> Json:
         "id": node.id,
         "cover": node.data.get("cover"),
         "icon": node.data.get("icon"),
-        **_stamped(node),
+        **stamped(node),
         "title": node.data["title"],
         "description": above.data.get("description", []),
         "is_inline": above.data.get("is_inline", False),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import calendar
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from operator import eq, ge, gt, le, lt
 from typing import Any
 
 from notion_emulator.clock import parsed
@@ -15,7 +18,7 @@ from notion_emulator.richtext import plain
 TEXT_TYPES = frozenset({"title", "rich_text", "url", "email", "phone_number"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One page as a query sees it: properties by id as answered, and its times."""
 
@@ -113,7 +116,7 @@ def _rollup_test(body: Json, asking: Asking, property_id: str) -> Test:
             whole(test(scalar(i)) for i in row.properties[property_id]["rollup"].get("array", []))
         )
     test = condition(how, body[how], asking)
-    return lambda row: test(row.properties[property_id]["rollup"].get(how))
+    return lambda row: test(scalar(row.properties[property_id]))
 
 
 def _none(hits: Any) -> bool:
@@ -140,9 +143,19 @@ def scalar(shown: Json) -> Any:
         case "unique_id":
             return (found or {}).get("number")
         case "formula":
-            return (found or {}).get((found or {}).get("type", ""))
+            inner = (found or {}).get((found or {}).get("type", ""))
+            return inner.get("start") if isinstance(inner, dict) else inner
+        case "rollup":
+            return _rolled(found or {})
         case _:
             return found
+
+
+def _rolled(found: Json) -> Any:
+    inner = found.get(found.get("type", ""))
+    if isinstance(inner, list):
+        return [scalar(item) for item in inner]
+    return inner.get("start") if isinstance(inner, dict) else inner
 
 
 def condition(kind: str, body: Any, asking: Asking) -> Callable[[Any], bool]:
@@ -158,6 +171,9 @@ def condition(kind: str, body: Any, asking: Asking) -> Callable[[Any], bool]:
         return lambda found: (found in (None, "", [])) == bool(operand)
     if operator == "is_not_empty":
         return lambda found: (found not in (None, "", [])) == bool(operand)
+    if kind == "verification" and operator == "status":
+        state = "unverified" if operand == "none" else operand
+        return lambda found: (found or {}).get("state") == state
     test = _OPERATORS.get(_GROUP.get(kind, kind), {}).get(operator)
     if kind in ("date", "created_time", "last_edited_time"):
         return _date_condition(operator, operand, asking.now)
@@ -214,7 +230,10 @@ _GROUP = {
     **dict.fromkeys(("select", "status", "checkbox", "verification"), "choice"),
     **dict.fromkeys(("multi_select", "people", "relation", "created_by", "last_edited_by"), "list"),
 }
-_NAMED = {"today": 0, "tomorrow": 1, "yesterday": -1, "one_week_ago": -7, "one_week_from_now": 7, "one_month_ago": -30, "one_month_from_now": 30}  # fmt: skip
+_NAMED = {"today": (0, 0), "tomorrow": (1, 0), "yesterday": (-1, 0), "one_week_ago": (-7, 0), "one_week_from_now": (7, 0), "one_month_ago": (0, -1), "one_month_from_now": (0, 1)}  # fmt: skip
+
+
+_ORDER = {"equals": eq, "before": lt, "after": gt, "on_or_before": le, "on_or_after": ge}
 
 
 def _date_condition(operator: str, operand: Any, now: datetime) -> Callable[[Any], bool]:
@@ -233,7 +252,8 @@ def _date_condition(operator: str, operand: Any, now: datetime) -> Callable[[Any
 
 def _wanted(operand: Any, now: datetime) -> datetime:
     if operand in _NAMED:
-        return _midnight(now) + timedelta(days=_NAMED[operand])
+        days, months = _NAMED[operand]
+        return _months_on(_midnight(now) + timedelta(days=days), months)
     instant = parsed(operand)
     return instant if len(operand) == 10 else instant.replace(second=0, microsecond=0)
 
@@ -242,15 +262,10 @@ def _compare(operator: str, found: str, wanted: datetime, whole_day: bool) -> bo
     at = parsed(found)
     if whole_day or len(found) == 10:
         at, wanted = _midnight(at), _midnight(wanted)
-    return {
-        "equals": at == wanted,
-        "before": at < wanted,
-        "after": at > wanted,
-        "on_or_before": at <= wanted,
-        "on_or_after": at >= wanted,
-    }[operator]
+    return bool(_ORDER[operator](at, wanted))
 
 
+@lru_cache(maxsize=8_192)
 def _midnight(instant: datetime) -> datetime:
     return instant.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
@@ -268,9 +283,17 @@ def span(name: str, now: datetime) -> tuple[datetime, datetime]:
     if name == "this_week":
         start = today - timedelta(days=(today.weekday() + 1) % 7)
         return start, start + timedelta(days=6)
-    days = {"week": 7, "month": 30, "year": 365}[name.split("_")[1]]
-    step = timedelta(days=days)
-    return (today - step, today) if name.startswith("past") else (today, today + step)
+    side = -1 if name.startswith("past") else 1
+    unit = name.split("_")[1]
+    other = today + timedelta(days=7 * side) if unit == "week" else _months_on(today, side * (12 if unit == "year" else 1))  # fmt: skip
+    return min(today, other), max(today, other)
+
+
+def _months_on(day: datetime, months: int) -> datetime:
+    """Return the same day of another month, as recorded, or its last one."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    return day.replace(year=year, month=month + 1, day=min(day.day, last))
 
 
 def sort_rows(rows: list[Row], sorts: Any, asking: Asking) -> list[Row]:
@@ -283,10 +306,10 @@ def sort_rows(rows: list[Row], sorts: Any, asking: Asking) -> list[Row]:
         raise invalid_body("sorts", "an array", sorts)
     for item in reversed(sorts):
         read = _reader(item, asking)
-        present = [(read(row), row) for row in rows]
-        filled = [(k, row) for k, row in present if k is not None]
-        filled.sort(key=lambda pair: pair[0], reverse=item.get("direction") == "descending")
-        rows = [row for _, row in filled] + [row for k, row in present if k is None]
+        keys = [read(row) for row in rows]
+        filled = [place for place, key in enumerate(keys) if key is not None]
+        filled.sort(key=keys.__getitem__, reverse=item.get("direction") == "descending")
+        rows = [rows[p] for p in filled] + [r for r, k in zip(rows, keys, strict=True) if k is None]
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from notion_emulator.errors import Json, invalid_body
@@ -15,15 +16,20 @@ COLORS = frozenset(
 )  # fmt: skip
 FLAGS = ("bold", "italic", "strikethrough", "underline", "code")
 TitleOf = Callable[[str], str]
+in_utf16: ContextVar[bool] = ContextVar("in_utf16", default=True)
 
 
 def units(text: str) -> int:
-    """Return the length in UTF-16 code units.
+    """Return the length in UTF-16 code units, or in letters if the workspace counts so.
 
     >>> units("a😀")
     3
     """
-    return len(text) + sum(ord(letter) > 0xFFFF for letter in text)
+    return (
+        len(text)
+        if text.isascii() or not in_utf16.get()
+        else len(text.encode("utf-16-le", "surrogatepass")) // 2
+    )
 
 
 def completed(items: Any, path: str, title_of: TitleOf = lambda _: "Untitled") -> list[Json]:
@@ -65,6 +71,8 @@ def plain(items: list[Json]) -> str:
 
 def text_items(content: str) -> list[Json]:
     """Return a plain text as answered rich text, in pieces of at most 2,000 code units."""
+    if units(content) <= 2000:
+        return [_text({"text": {"content": content}}, "text")] if content else []
     pieces, piece, size = [], "", 0
     for letter in content:
         size += units(letter)

@@ -15,7 +15,7 @@ from notion_emulator.store import Node
 def search(call: Call) -> Json:
     """Answer POST /search."""
     call.known("query", "filter", "sort", "page_size", "start_cursor")
-    size = page_size(call.body.get("page_size"), "body")
+    size = call.shortened(page_size(call.body.get("page_size"), "body"))
     kinds = _kinds(call)
     wanted = str(call.body.get("query") or "")
     matches = _has_word if call.settings.search_words else _has_text
@@ -26,6 +26,8 @@ def search(call: Call) -> Json:
     found.sort(key=lambda n: n.edited_at, reverse=sort.get("direction") != "ascending")
     cursor = call.body.get("start_cursor")
     start = 0
+    if cursor and call.settings.search_order_shifts and found:
+        found.insert(0, found.pop())
     if cursor:
         places = {n.id: at for at, n in enumerate(found)}
         if cursor not in places:

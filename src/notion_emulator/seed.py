@@ -7,7 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from notion_emulator import markdown_parse, page_calls, table_calls, writing
+from notion_emulator import (
+    markdown_parse,
+    page_calls,
+    seed_hostile,
+    seed_many,
+    table_calls,
+    writing,
+)
 from notion_emulator.call import Call
 from notion_emulator.clock import Clock
 from notion_emulator.errors import Json
@@ -30,12 +37,18 @@ def load(name: str, clock: Clock, token: str) -> Store:
     if name == "empty":
         return store
     call = Call(store, clock, Settings(), store.connections[token], VERSIONS[-1])
-    spec = DEMO if name == "demo" else json.loads(Path(name).read_text())
-    for page in spec["pages"]:
-        add_page(call, page, {"type": "workspace", "workspace": True})
+    if name == "hostile":
+        seed_hostile.fill(call)
+    elif name.startswith("pages:"):
+        seed_many.fill(call, int(name.removeprefix("pages:")))
+    else:
+        spec = DEMO if name == "demo" else json.loads(Path(name).read_text())
+        for page in spec["pages"]:
+            add_page(call, page, {"type": "workspace", "workspace": True})
     for node in store.nodes.values():  # yesterday, so that the search index knows them
         node.created_at -= timedelta(days=1)
         node.edited_at -= timedelta(days=1)
+    store.events.clear()  # nobody saw it being made
     return store
 
 
@@ -74,11 +87,23 @@ def _add_table(call: Call, table: Json, page_id: str) -> None:
         "parent": {"page_id": page_id},
         "title": [{"text": {"content": table["title"]}}],
         "initial_data_source": {"properties": table["properties"]},
+        "is_inline": bool(table.get("is_inline")),
     }
     made = table_calls.create_database(_with(call, body))
     source = made["data_sources"][0]["id"]
     for row in table.get("rows", []):
-        page_calls.create(_with(call, {"parent": {"data_source_id": source}, "properties": row}))
+        add_row(call, row, source)
+
+
+def add_row(call: Call, row: Json, source: str) -> None:
+    """Make a row of a table: its properties, or these with markdown and an icon."""
+    whole = row if "properties" in row else {"properties": row}
+    body: Json = {"parent": {"data_source_id": source}, "properties": whole["properties"]}
+    if "icon" in whole:
+        body["icon"] = {"type": "emoji", "emoji": whole["icon"]}
+    made = page_calls.create(_with(call, body))
+    content = markdown_parse.parse(str(whole.get("markdown", "")))
+    writing.add_blocks(call, call.store.nodes[made["id"]], content)
 
 
 def _with(call: Call, body: Json) -> Call:

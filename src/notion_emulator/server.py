@@ -24,7 +24,7 @@ class Emulator:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
         self.port = int(self._socket.getsockname()[1])
-        config = uvicorn.Config(self.app, log_level="critical", access_log=False, lifespan="off")
+        config = uvicorn.Config(self.app, log_level="critical", access_log=False, lifespan="on")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
 
@@ -49,6 +49,6 @@ class Emulator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.should_exit = True
+        self._server.should_exit = self._server.force_exit = True  # some requests never end
         self._thread.join(10)
         self._socket.close()

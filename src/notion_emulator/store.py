@@ -45,6 +45,7 @@ class Connection:
     name: str
     capabilities: frozenset[str] = CAPABILITIES
     roots: set[str] = field(default_factory=set)  # "*" shares all
+    hidden: set[str] = field(default_factory=set)  # taken out of what is shared, with all inside
     revoked: bool = False
 
 
@@ -64,13 +65,16 @@ class Store:
         self.cursors: dict[str, Json] = {}
         self.events: list[Json] = []
         self.counters: dict[str, int] = {}
-        self.last_move: dict[str, datetime] = {}
+        self.tasks: dict[str, Json] = {}
+        self.blobs: dict[str, dict[int, bytes]] = {}  # what was sent, by upload and part
+        self.moments: dict[str, str] = {}
 
     def add(self, node: Node, *, after: str | None = None, first: bool = False) -> Node:
         """Put a node under its parent: last, first, or after a sibling."""
+        new = node.id not in self.nodes  # then no list needs to be searched
         self.nodes[node.id] = node
         parent = self.nodes.get(node.parent[1])
-        if parent is not None and node.id not in parent.children:
+        if parent is not None and (new or node.id not in parent.children):
             place = len(parent.children)
             if first:
                 place = 0
@@ -96,10 +100,15 @@ class Store:
 
     def visible(self, node: Node, connection: Connection) -> bool:
         """Tell whether the node or something above it is shared with the connection."""
-        roots = connection.roots
-        if "*" in roots or node.id in roots:
+        roots, hidden = connection.roots, connection.hidden
+        if not hidden and ("*" in roots or node.id in roots):
             return True
-        return any(above.id in roots for above in self.ancestors(node))
+        for one in (node, *self.ancestors(node)):
+            if one.id in hidden:
+                return False
+            if one.id in roots:
+                return True
+        return "*" in roots
 
     def trashed(self, node: Node) -> bool:
         """Tell whether the node or something above it is in the trash."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from notion_emulator import present, props, query, values, writing
+from notion_emulator import journal, present, props, query, values, writing
 from notion_emulator.blocks import file_value, icon
 from notion_emulator.call import Call, bad_cursor, body_id, listing, page_size, path_id, title
 from notion_emulator.clock import minute
@@ -39,7 +43,9 @@ def create_database(call: Call, *, on_created: Callable[[str, str], None] | None
     _install(call, source, initial.get("properties") or {})
     if on_created is not None:
         on_created(base.id, source.id)
-    call.store.record("database.created", base.id, call.actor, call.now)
+    journal.note(call, "database.created", base.id)
+    journal.note(call, "data_source.created", source.id)
+    journal.inside(call, base)
     return present.database(call, base)
 
 
@@ -188,6 +194,7 @@ def update_database(call: Call, database_id: str) -> Json:
         call.store.remove_child(base)
         base.parent = ("page_id", above.id)
         call.store.add(base)
+        journal.note(call, "database.moved", base.id)
     writing.touch(call, base)
     return present.database(call, base)
 
@@ -203,6 +210,7 @@ def create_source(call: Call) -> Json:
     if "icon" in call.body:
         source.data["icon"] = icon(call.body["icon"], "icon")
     _install(call, source, call.body.get("properties") or {})
+    journal.note(call, "data_source.created", source.id)
     return present.data_source(call, source)
 
 
@@ -222,8 +230,18 @@ def update_source(call: Call, source_id: str) -> Json:
     if set(call.body) - {"in_trash", "archived"}:
         call.editable(source)
     _appearance(call, source)
+    before = copy.deepcopy(source.data["schema"])
     for key, given in (call.body.get("properties") or {}).items():
         _change_property(call, source, key, given)
+    changes = journal.schema_changes(before, source.data["schema"])
+    if changes:
+        journal.note(call, "data_source.schema_updated", source.id, properties=changes)
+    if "parent" in call.body:
+        base = call.editable(call.find(body_id(call.body["parent"], "database_id", "parent"), "database"))  # fmt: skip
+        call.store.remove_child(source)
+        source.parent = ("database_id", base.id)
+        call.store.add(source)
+        journal.note(call, "data_source.moved", source.id)
     writing.touch(call, source)
     return present.data_source(call, source)
 
@@ -294,8 +312,7 @@ def run_query(call: Call, source_id: str) -> Json:
     cap = call.settings.query_cap
     capped, pages = len(pages) > cap, pages[:cap]
     start = _start(call, pages)
-    if call.settings.short_pages and size > 1:
-        size -= size // 3
+    size = call.shortened(size)
     only = call.query.get("filter_properties", []) + call.query.get("filter_properties[]", [])
     shown = [present.page(call, n, only) for n in pages[start : start + size]]
     cursor = None
@@ -321,22 +338,40 @@ def _start(call: Call, pages: list[Node]) -> int:
 def found_pages(call: Call, source: Node) -> list[Node]:
     """Return the pages a query finds, all of them, in order."""
     archived = bool(call.body.get("is_archived", False))
-    living = [n for n in call.store.living_children(source) if n.kind == "page" and n.is_archived == archived]  # fmt: skip
+    living = [n for n in call.seen(call.store.living_children(source)) if n.kind == "page" and n.is_archived == archived]  # fmt: skip
     if call.store.trashed(source):
         living = []
     schema = source.data["schema"]
     asking = query.Asking(schema, lambda key: props.need(schema, key), call.now, call.actor)
     given, sorts = call.body.get("filter"), call.body.get("sorts")
     living.reverse()
+    if not sorts and call.settings.shuffle_unsorted:
+        living.sort(key=lambda n: hashlib.sha256(n.id.encode()).digest())
     if not given and not sorts:
         return living
     needed = _needed(given, sorts, schema)
-    rows = [_row(call, n, needed) for n in living]
-    if given:
-        test = query.matcher(given, asking)
-        rows = [row for row in rows if test(row)]
-    rows = query.sort_rows(rows, sorts or [], asking)
-    return [call.store.nodes[row.page_id] for row in rows]
+    with _uncollected():
+        rows = [_row(call, n, needed) for n in living]
+        if given:
+            test = query.matcher(given, asking)
+            rows = [row for row in rows if test(row)]
+        rows = query.sort_rows(rows, sorts or [], asking)
+        return [call.store.nodes[row.page_id] for row in rows]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Hold the garbage collector back while many small objects live for a moment.
+
+    They take it through the whole workspace, which costs more than the query itself.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _needed(given: Any, sorts: Any, schema: dict[str, Json]) -> list[Json]:
@@ -357,6 +392,9 @@ def _needed(given: Any, sorts: Any, schema: dict[str, Json]) -> list[Json]:
     return [p for p in (props.find(schema, key) for key in named) if p is not None]
 
 
+_NOTHING: dict[str, Json] = {}  # shared: many small objects make the garbage collector slow
+
+
 def _row(call: Call, node: Node, needed: list[Json]) -> query.Row:
-    shown = {p["id"]: {"type": p["type"], p["type"]: values.value_of(call, node, p)} for p in needed}  # fmt: skip
+    shown = {p["id"]: {"type": p["type"], p["type"]: values.value_of(call, node, p)} for p in needed} if needed else _NOTHING  # fmt: skip
     return query.Row(node.id, shown, minute(node.created_at), minute(node.edited_at))

@@ -8,6 +8,7 @@ from notion_emulator import formula, props
 from notion_emulator.call import Call
 from notion_emulator.clock import minute
 from notion_emulator.errors import Json
+from notion_emulator.formula_functions import Unsupported
 from notion_emulator.ids import same_property
 from notion_emulator.query import scalar
 from notion_emulator.store import Node
@@ -57,11 +58,11 @@ def _formula(call: Call, node: Node, prop: Json, depth: int) -> Json:
     def read(name: str) -> Any:
         other = props.find(_schema(call, node), name)
         if other is None:
-            raise formula.Unsupported(name)
+            raise Unsupported(name)
         found = value_of(call, node, other, depth + 1)
         return scalar({"type": other["type"], other["type"]: found})
 
-    return formula.result(prop["formula"].get("expression", ""), read)
+    return formula.result(prop["formula"].get("expression", ""), read, minute(call.now))
 
 
 def _rollup(call: Call, node: Node, prop: Json, depth: int) -> Json:

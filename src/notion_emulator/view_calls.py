@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from notion_emulator import table_calls
+from notion_emulator import journal, table_calls
 from notion_emulator.call import Call, body_id, listing, page_size, path_id, window
 from notion_emulator.clock import millisecond, parsed
 from notion_emulator.errors import Json, invalid, invalid_body
@@ -54,7 +54,13 @@ def _view(call: Call, base: str, source: str, name: str, config: Json) -> Json:
         "configuration": config,
     }
     call.store.views[view_id] = made
+    _note(call, "view.created", made, view_type=made["type"])
     return made
+
+
+def _note(call: Call, kind: str, view: Json, **facts: object) -> None:
+    parent = {"id": view["parent"]["database_id"], "type": "database"}
+    journal.note(call, kind, view["id"], parent=parent, **facts)
 
 
 def add_default(call: Call, base: str, source: str) -> None:
@@ -89,7 +95,9 @@ def update(call: Call, view_id: str) -> Json:
     call.may("update_content")
     call.known("name", "filter", "sorts", "quick_filters", "configuration")
     view = _found(call, view_id)
+    fields = [k for k in ("name", "filter", "sorts", "configuration") if k in call.body]
     view |= call.body | {"last_edited_time": millisecond(call.now)}
+    _note(call, "view.updated", view, fields=fields)
     return dict(view)
 
 
@@ -98,6 +106,7 @@ def delete(call: Call, view_id: str) -> Json:
     call.may("update_content")
     view = _found(call, view_id)
     del call.store.views[view["id"]]
+    _note(call, "view.deleted", view)
     return {k: view[k] for k in ("object", "id", "parent", "type")}
 
 

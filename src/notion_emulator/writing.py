@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from notion_emulator import journal, limits
 from notion_emulator.blocks import Draft
 from notion_emulator.call import Call
 from notion_emulator.errors import Json, invalid, invalid_body
@@ -14,6 +15,7 @@ from notion_emulator.store import Node
 
 def new_node(call: Call, kind: str, parent: tuple[str, str], data: Json) -> Node:
     """Return a node made now by who asks; it is in no list yet."""
+    limits.count_block(call)
     return Node(
         id=call.store.ids.object_id(),
         kind=kind,
@@ -42,12 +44,29 @@ def add_blocks(
     made: list[Node] = []
     kind = "page_id" if parent.kind == "page" else "block_id"
     for item in items:
-        node = new_node(call, "block", (kind, parent.id), {"type": item.type, "payload": item.payload})  # fmt: skip
         previous = made[-1].id if made else after
+        if "id" in item.payload:  # markdown that names what exists already
+            made.append(_moved(call, item, (kind, parent.id), previous))
+            continue
+        node = new_node(call, "block", (kind, parent.id), {"type": item.type, "payload": item.payload})  # fmt: skip
         call.store.add(node, after=previous, first=first and not made)
         add_blocks(call, node, item.children)
         made.append(node)
     return made
+
+
+def _moved(call: Call, item: Draft, parent: tuple[str, str], after: str | None) -> Node:
+    """Move a page, database or block to where markdown names it.
+
+    Raises
+        ApiError: it is not there, or not shared.
+    """
+    node = call.find(item.payload["id"], "page", "database", "block")
+    if node.id == parent[1] or any(a.id == node.id for a in call.store.ancestors(call.store.nodes[parent[1]])):  # fmt: skip
+        raise invalid("A page cannot be moved into itself.")
+    call.store.remove_child(node)
+    node.parent = parent
+    return call.store.add(node, after=after)
 
 
 def place(call: Call, parent: Node) -> tuple[str | None, bool]:
@@ -91,8 +110,11 @@ def set_trash(call: Call, node: Node, in_trash: bool) -> None:
         return
     node.in_trash = in_trash
     touch(call, node, content=node.kind == "block")
-    kind = "deleted" if in_trash else "undeleted"
-    call.store.record(f"{node.kind}.{kind}", node.id, call.actor, call.now)
+    if node.kind == "block":
+        journal.content(call, node, [node.id])
+        return
+    journal.note(call, f"{node.kind}.{'deleted' if in_trash else 'undeleted'}", node.id)
+    journal.inside(call, node)
 
 
 def trash_wanted(call: Call) -> bool | None:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from higherself.app.per_business import PerBusiness
+from higherself.app.road_order import RoadOrder
 from higherself.app.settings import Settings, described, load_settings
 from higherself.app.tier_names import PerTier
 from higherself.app.token_price import TokenPrice
@@ -24,6 +25,12 @@ GOOD: dict[str, tuple[str, str, Any]] = {
     "NOTION_BASE_URL": ("notion_base_url", "http://localhost:9000/", "http://localhost:9000"),
     "NOTION_WEBHOOK_TOKEN": ("notion_webhook_token", "secret_0123456789", "secret_0123456789"),
     "NOTION_PLAN": ("notion_plan", "plus", "plus"),
+    "NOTION_PARENT_PAGE": ("notion_parent_page", "0123", "0123"),
+    "NOTION_ENTITY": ("notion_entity", "gallery", "gallery"),
+    "NOTION_CONFLICTS": ("notion_conflicts", "store_wins", "store_wins"),
+    "NOTION_ROLES": ("notion_roles", "owner: ada@example.org", "owner: ada@example.org"),
+    "NOTION_STATUS_EDITED": ("notion_status_edited", "leave", "leave"),
+    "NOTION_STATUS_REMOVED": ("notion_status_removed", "recreate", "recreate"),
     "VOYAGE_API_KEY": ("voyage_api_key", "pa-0123456789", "pa-0123456789"),
     "VOYAGE_BASE_URL": ("voyage_base_url", "http://localhost:1/v1", "http://localhost:1/v1"),
     "VOYAGE_MODEL": ("voyage_model", "voyage-4-large", "voyage-4-large"),
@@ -34,6 +41,11 @@ GOOD: dict[str, tuple[str, str, Any]] = {
     "OPENAI_EMBEDDING_DIMENSIONS": ("openai_embedding_dimensions", "768", 768),
     "ANTHROPIC_API_KEY": ("anthropic_api_key", "sk-ant-0123456789", "sk-ant-0123456789"),
     "ANTHROPIC_BASE_URL": ("anthropic_base_url", "http://localhost:3", "http://localhost:3"),
+    "HIGHERSELF_ROADS": (
+        "roads",
+        " durable = nats , postgres ",
+        RoadOrder(("nats", "postgres"), ("memory", "nats", "postgres")),
+    ),
     "HIGHERSELF_SPOOL": ("spool", "on", "on"),
     "HIGHERSELF_LLM": ("llm", "anthropic:some-model", "anthropic:some-model"),
     "HIGHERSELF_LLM_PRICE": ("llm_price", "3, 0.5", TokenPrice(3_000_000, 500_000)),
@@ -198,6 +210,12 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
         ("HIGHERSELF_LLM_DAILY_USD", "Art Gallery=5"),
         ("HIGHERSELF_LLM_DAILY_TOKENS", "1.5"),
         ("NATS_URL", "http://h:4222"),
+        ("HIGHERSELF_ROADS", "nats"),
+        ("HIGHERSELF_ROADS", "durable=nats"),
+        ("HIGHERSELF_ROADS", "durable=postgres,rabbit"),
+        ("HIGHERSELF_ROADS", "durable=postgres,postgres"),
+        ("HIGHERSELF_ROADS", "ephemeral=postgres,nats"),
+        ("HIGHERSELF_ROADS", "durable=postgres;durable=postgres,nats"),
         ("HIGHERSELF_PORT", "http"),
         ("HIGHERSELF_PORT", "0"),
         ("HIGHERSELF_PORT", "65536"),

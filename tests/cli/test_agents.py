@@ -1,5 +1,6 @@
 """The commands on agents, with a worker's agents inside the same process."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -141,3 +142,29 @@ def test_a_ticket_is_taken_and_answered(command: Command, with_workers: None) ->
     code, _, err = command("answer", ticket, "No.")
     assert code == 4
     assert "is resolved" in err
+
+
+def test_a_worker_keeps_up_what_agents_leave(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there is no server that would."""
+    from higherself.app.agents import Agents
+    from higherself.cli import worker
+
+    told: list[str] = []
+    done = asyncio.Event()
+    upkeep = Agents.upkeep
+
+    async def noted(self: Agents) -> None:
+        told.append("upkeep")
+        done.set()
+        await upkeep(self)
+
+    async def until_then(stop: asyncio.Event, parent: int | None) -> None:
+        async with asyncio.timeout(10):
+            await done.wait()
+
+    monkeypatch.setattr(Agents, "upkeep", noted)
+    monkeypatch.setattr(worker, "_told", until_then)
+    assert run(["worker"]) == 0
+    assert told == ["upkeep"]

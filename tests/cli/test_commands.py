@@ -495,13 +495,14 @@ def test_one_document_and_nothing_else(command: Higherself) -> None:
     """Whatever has --json says so in its help in the same words."""
     with_json = [path for path in EVERY if "--json" in command(*path, "--help").out]
     without = {path for path in EVERY if path not in with_json}
-    named = "knowledge messages workflow db skills agents patterns"
+    named = "knowledge messages workflow db skills agents patterns notion"
     groups: set[Any] = {(), *((each,) for each in named.split())}
     documents = {("messages", "schema"), ("messages", "asyncapi")}  # they print nothing but JSON
     assert without - groups - documents == {
         ("serve",),
         ("mcp",),
         ("worker",),
+        ("notion", "watch"),
         ("db", "stop"),
         ("completion",),
     }

@@ -21,6 +21,7 @@ import pytest
 from higherself.app.settings import load_settings
 from higherself.app.wiring import HigherSelf
 from higherself.db import embedded
+from higherself.db.embedded import EmbeddedPostgres
 
 pytestmark = [
     pytest.mark.postgres,
@@ -222,6 +223,16 @@ def small_disk(megabytes: int) -> Iterator[Path]:
         folder.rmdir()
 
 
+def begin_a_segment(home: Path) -> None:
+    """Leave room in the write-ahead log, so that it is the data that meets the end of the disk."""
+    with (
+        EmbeddedPostgres.attach(home) as server,
+        psycopg.connect(server.admin_url, autocommit=True) as admin,
+    ):
+        admin.execute("SELECT pg_switch_wal()")
+        admin.execute("CHECKPOINT")
+
+
 def leave_free(disk: Path, kilobytes: int) -> Path:
     """Fill ``disk`` but for so much; return the file to remove."""
     ballast = disk / "ballast"
@@ -237,6 +248,7 @@ def leave_free(disk: Path, kilobytes: int) -> Path:
 async def test_a_full_disk(tmp_path: Path, many: Path) -> None:
     with small_disk(120) as disk, a_home(disk, tmp_path) as program:
         program.run("knowledge", "stats", "--json")
+        begin_a_segment(disk / "home")
         ballast = leave_free(disk, kilobytes=700)
         process = program.start(*ADDED, many)
         confirmed = confirmed_so_far(process)

@@ -111,7 +111,7 @@ def test_results_are_kept_counted_and_cleared(higherself: Higherself, folder: Pa
 def test_who_may_and_what_goes_wrong(higherself: Higherself, folder: Path) -> None:
     def run(name: str, *more: str) -> tuple[int, str]:
         ran = higherself("skills", "run", name, *more)
-        return ran.code, ran.out + ran.err
+        return ran.code, ran.out or ran.err
 
     assert run("secret", "--entity", "spa", "--key", "k") == (0, "None spa k\n")
     assert run("secret", "--as-agent", "nyra", "--key", "k") == (0, "nyra default k\n")

@@ -45,4 +45,37 @@ ROWS = (
     "interval '1 hour' FROM entity",
     "INSERT INTO skill_claim SELECT slug, sha256('k'), 's', gen_random_uuid(), now() FROM entity",
     "INSERT INTO skill_clearing (entity, skill, at) SELECT slug, 's', now() FROM entity",
+    *(
+        f"INSERT INTO {table} (entity) SELECT slug FROM entity"  # and, by a trigger, into notion_push
+        for table in (
+            "business_entities",
+            "agents",
+            "api_integrations",
+            "workflows_library",
+            "contacts_profiles",
+            "products_services",
+            "data_transformations",
+            "agent_communication_patterns",
+            "use_cases",
+            "notification_templates",
+            "tasks",
+            "community_members",
+            "marketing_campaigns",
+            "feedback_surveys",
+            "rewards_bounties",
+        )
+    ),
+    "INSERT INTO notion_record (database, record_id, entity, synced_at) SELECT 'tasks', "
+    "record_id, entity, now() FROM tasks",
+    "INSERT INTO notion_document (page_id, entity, content_hash, chunks, indexed_at) SELECT "
+    "slug, slug, '', 1, now() FROM entity",
+    "INSERT INTO notion_generated SELECT slug, 'agent:nyra', 'n', slug, 1, '', 'written', now() "
+    "FROM entity",
+    "INSERT INTO notion_conflict (conflict_id, entity, page_id, title, part, ours, theirs, "
+    "opened_at) SELECT gen_random_uuid(), slug, slug, '', 'p', '', '', now() FROM entity",
+    "INSERT INTO notion_status (instance_id, entity) SELECT instance_id, entity "
+    "FROM workflow_instance",
+    "INSERT INTO notion_command (command_id, entity, instance_id, page_id, source, action, words, "
+    "person, state, seen_at) SELECT slug, slug, gen_random_uuid(), 'p', 'comment', 'Approve', '', "
+    "'ada', 'taken', now() FROM entity",
 )

@@ -1,5 +1,6 @@
 """Search on the real database with the real model, and against plain arithmetic."""
 
+import asyncio
 import math
 from collections import defaultdict
 from dataclasses import replace
@@ -205,6 +206,21 @@ class TestOnTheDatabase:
         monkeypatch.setattr(lexical, "FULL_BUDGET", 45)
         bounded = await hub.search("rare lamp common", mode="lexical", limit=20)
         assert [h.score for h in bounded.hits] == pytest.approx([h.score for h in full.hits])
+
+    async def test_of_many_who_finish_at_once_one_builds_the_index(
+        self, hub: KnowledgeHub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vectors = np.random.default_rng(7).normal(size=(600, 16)).astype(np.float32)
+        space = EmbeddingSpace(name="test/16", provider="test", model="test", dimensions=16)
+        first, *others = [
+            (replace(DOCUMENTS[0], external_id=str(n), text=f"text {n}"), vector)
+            for n, vector in enumerate(vectors)
+        ]
+        await hub.add_embedded(others, space=space)
+        monkeypatch.setattr("higherself.knowledge.postgres.INDEX_FROM", 500)
+        await asyncio.gather(*(hub.add_embedded([first], space=space) for _ in range(6)))
+        (stored,) = [each for each in await hub._store.spaces() if each.name == "test/16"]
+        assert not await hub._store.index_vectors(stored), "it is there"
 
     async def test_the_index_finds_what_comparing_with_all_finds(
         self, hub: KnowledgeHub, monkeypatch: pytest.MonkeyPatch

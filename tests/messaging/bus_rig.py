@@ -9,6 +9,7 @@ from higherself.db.pool import Database
 from higherself.kernel.clock import SYSTEM_CLOCK, Clock
 from higherself.messaging.bus import Bus, bus_of
 from higherself.messaging.exchange import Exchange, open_exchange
+from higherself.messaging.outbox import MOST_DUE
 from higherself.messaging.postgres import open_channel
 from higherself.messaging.protocol import OPERATOR, AddressBook
 from higherself.messaging.roads import DirectRoad, Road
@@ -26,15 +27,20 @@ async def exchange_on(
     spool: Path | None = None,
     book: AddressBook | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    most_due: int = MOST_DUE,
+    durable_order: Sequence[str] | None = None,
+    direct_order: Sequence[str] | None = None,
 ) -> AsyncIterator[Exchange]:
     async with (
-        open_channel(url, database, clock=clock) as channel,
+        open_channel(url, database, clock=clock, most_due=most_due) as channel,
         open_exchange(
             channel.outbox,
             channel.store,
             database,
             durable=durable,
             direct=direct,
+            durable_order=durable_order,
+            direct_order=direct_order,
             spool=spool,
             book=book,
             clock=clock,

@@ -15,7 +15,12 @@ from higherself.kernel.errors import Rejected
 from higherself.kernel.jsonvalue import NotJson
 from higherself.messaging.bus import Bus, RequestFailed, RequestRefused
 from higherself.messaging.envelope import Envelope
-from higherself.messaging.errors import MessageMalformed, MessageTooLarge
+from higherself.messaging.errors import (
+    GroupFull,
+    MessageMalformed,
+    MessageTooLarge,
+    TopicFull,
+)
 from higherself.messaging.model import RetryPolicy
 from higherself.messaging.patterns import copy_of
 from higherself.messaging.ports import Delivery
@@ -514,3 +519,27 @@ async def test_the_key_that_signs_is_made_once(database: Database) -> None:
     keys = await asyncio.gather(*(signing_key(database) for _ in range(3)))
     assert len(set(keys)) == 1
     assert len(keys[0]) == 32
+
+
+async def test_a_group_that_is_far_behind_pushes_back(
+    messages_url: str, database: Database, rig: Rig
+) -> None:
+    """An event that it would have to be told of is refused whole; others, and other groups, go on."""
+    async with bus_on(messages_url, database, most_due=10) as bus:
+        await bus.subscribe("lead.*", Handled(), group="slow")
+        await bus.subscribe("lead.*", Handled(), group="quick")
+        for number in range(10):
+            await bus.publish("lead.scored", number)
+        with pytest.raises(TopicFull, match=r"'quick' has 10 events.*unsubscribe quick"):
+            await bus.publish("lead.scored", 10)
+        await bus.publish("booking.made", 1)
+        await bus.unsubscribe("quick")
+        await rig.sql("DELETE FROM message WHERE topic = 'group.quick'")
+        async with bus_on(messages_url, database, most_due=10) as later:
+            with pytest.raises(GroupFull, match="'slow' has 10 events"):
+                await later.publish("lead.scored", 11)
+            await later.unsubscribe("slow")
+        async with bus_on(messages_url, database, most_due=10) as later:
+            await later.publish("lead.scored", 12)
+    told = await rig.sql("SELECT count(*) FROM message WHERE topic = 'group.slow'")
+    assert told == [(10,)]

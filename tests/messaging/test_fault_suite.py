@@ -21,7 +21,7 @@ import pytest
 from psycopg import sql
 from tests.messaging.lab.lab import ByBus, ByRoad, Lab, drop_lab, make_lab
 from tests.messaging.lab.plan import STAGES, Plan
-from tests.messaging.lab.way import Manner, Way, way_to_port, way_to_postgres
+from tests.messaging.proxy import Manner, Proxy, before_port, before_postgres
 from tests.messaging.rig import Rig, identified, nats_for_tests, until
 from tests.messaging.test_faults import own_server
 
@@ -329,7 +329,7 @@ async def test_f2_the_nats_server_killed_under_load(lab: Lab, mortal: NatsServer
 
 
 @asynccontextmanager
-async def bus_behind(way: Way, *more: Road, spool: Path | None = None) -> AsyncIterator[ByBus]:
+async def bus_behind(way: Proxy, *more: Road, spool: Path | None = None) -> AsyncIterator[ByBus]:
     """Yield a bus whose way to PostgreSQL is ``way``."""
     async with (
         open_database(way.url, connections=3) as database,
@@ -342,7 +342,7 @@ async def bus_behind(way: Way, *more: Road, spool: Path | None = None) -> AsyncI
 
 
 async def cut_and_healed(
-    lab: Lab, bus: ByBus, way: Way, manner: Manner, seconds: float, other: str
+    lab: Lab, bus: ByBus, way: Proxy, manner: Manner, seconds: float, other: str
 ) -> None:
     """Send all the time while the way is cut; the other road takes over, and hands back."""
     numbers = iter(range(1_000_000))
@@ -390,7 +390,7 @@ async def test_f3_the_way_to_postgresql_is_cut(lab: Lab, manner: Manner, seconds
     """
     async with (
         on_nats(lab, nats_for_tests()) as nats,
-        way_to_postgres(lab.plan.url) as way,
+        before_postgres(lab.plan.url) as way,
         bus_behind(way, nats.durable) as bus,
     ):
         await lab.start(2)
@@ -399,7 +399,7 @@ async def test_f3_the_way_to_postgresql_is_cut(lab: Lab, manner: Manner, seconds
 
 async def test_f3_with_the_spool_as_the_only_other_road(lab: Lab, tmp_path: Path) -> None:
     async with (
-        way_to_postgres(lab.plan.url) as way,
+        before_postgres(lab.plan.url) as way,
         bus_behind(way, spool=tmp_path / "spool") as bus,
     ):
         await lab.start(2)
@@ -410,7 +410,7 @@ async def test_f3_with_the_spool_as_the_only_other_road(lab: Lab, tmp_path: Path
 async def test_f3_the_way_to_nats_is_cut(lab: Lab, manner: Manner) -> None:
     """It is noticed, nothing is taken meanwhile, and it goes on by itself."""
     server = nats_for_tests()
-    async with way_to_port(server.port) as way, on_nats(lab, server, way.port) as nats:
+    async with before_port(server.port) as way, on_nats(lab, server, way.port) as nats:
         await lab.start(2)
         road = ByRoad(nats.durable)
         await lab.send(road, range(50))
@@ -433,20 +433,20 @@ async def test_f3_nothing_but_the_spool_is_left(lab: Lab, tmp_path: Path) -> Non
     """PostgreSQL and NATS are cut at once: one after the other is asked, within 5 s together."""
     server = nats_for_tests()
     async with (
-        way_to_port(server.port) as nats_way,
-        on_nats(lab, server, nats_way.port) as nats,
-        way_to_postgres(lab.plan.url) as way,
+        before_port(server.port) as nats_proxy,
+        on_nats(lab, server, nats_proxy.port) as nats,
+        before_postgres(lab.plan.url) as way,
         bus_behind(way, nats.durable, spool=tmp_path / "spool") as bus,
     ):
         await lab.start(2)
         await lab.send(bus, range(50))
-        for each in (way, nats_way):
+        for each in (way, nats_proxy):
             each.cut("reset")
         began = time.monotonic()
         await lab.send(bus, range(50, 100))
         assert time.monotonic() - began < 5
         assert bus.took[-1][1] == "spool"
-        for each in (way, nats_way):
+        for each in (way, nats_proxy):
             each.heal()
         await lab.finished(100)
         lab.check(100)

@@ -14,14 +14,14 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from urllib.parse import parse_qs, quote, urlsplit
 
 import psycopg
 import pytest
 from tests.messaging import worker
+from tests.messaging.proxy import Proxy, before_postgres
 from tests.messaging.rig import (
     Rig,
     make_effects,
@@ -292,72 +292,16 @@ async def settled_if_it_answers(rig: Rig) -> bool:
 # Connections.
 
 
-class Proxy:
-    """Stands before the server's socket, and cuts connections.
-
-    The next ``cuts`` statements that contain ``word`` reach the server, but what it answers does
-    not come back.
-    """
-
-    def __init__(self, folder: Path, target: str) -> None:
-        self.folder, self.target = folder, target
-        self.word, self.cuts = b"", 0
-        self.serving: set[asyncio.Task[None]] = set()
-
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self.serve(reader, writer))
-        self.serving.add(task)
-        task.add_done_callback(self.serving.discard)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back, forth = await asyncio.open_unix_connection(self.target)
-        doomed = asyncio.Event()
-
-        async def forward() -> None:
-            while data := await reader.read(1_000_000):
-                if self.cuts and self.word in data:
-                    self.cuts -= 1
-                    doomed.set()
-                forth.write(data)
-                await forth.drain()
-
-        async def backward() -> None:
-            while data := await back.read(1_000_000):
-                if doomed.is_set():
-                    return
-                writer.write(data)
-                await writer.drain()
-
-        tasks = [asyncio.create_task(forward()), asyncio.create_task(backward())]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for each in (writer, forth):
-            each.close()
-            with suppress(OSError):
-                await each.wait_closed()
-
-
 @pytest.fixture
 async def proxy(messages_url: str) -> AsyncIterator[Proxy]:
-    folder = Path(tempfile.mkdtemp(prefix="hs-proxy-"))
-    sockets = parse_qs(urlsplit(messages_url).query)["host"][0]
-    proxy = Proxy(folder, f"{sockets}/.s.PGSQL.5432")
-    server = await asyncio.start_unix_server(proxy.accept, folder / ".s.PGSQL.5432")
-    async with server:
+    async with before_postgres(messages_url) as proxy:
         yield proxy
-        if proxy.serving:
-            await asyncio.wait(proxy.serving)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
-async def behind(proxy: Proxy, messages_url: str) -> AsyncIterator[Rig]:
+async def behind(proxy: Proxy) -> AsyncIterator[Rig]:
     """A channel whose every connection goes through the proxy."""
-    parts = urlsplit(messages_url)
-    url = parts._replace(query=f"host={quote(str(proxy.folder), safe='')}").geturl()
-    async with open_database(url) as database, postgres_rig(url, database) as rig:
+    async with open_database(proxy.url) as database, postgres_rig(proxy.url, database) as rig:
         yield rig
 
 
@@ -366,7 +310,7 @@ async def test_a_commit_that_is_not_answered_counts_once(
 ) -> None:
     """Whether the handler's transaction is stored is not known to it; its effects are there once."""
     sent = [await rig.send(number, partition_key="a") for number in range(10)]
-    proxy.word, proxy.cuts = b"COMMIT", 3
+    proxy.cut_answers_to(b"COMMIT", 3)
     async with behind.consuming(behind.effect, policy=worker.POLICY):
         ended = await rig.ended(*sent)
     assert proxy.cuts == 0
@@ -378,7 +322,7 @@ async def test_a_settlement_that_is_not_answered_counts(
     rig: Rig, behind: Rig, proxy: Proxy
 ) -> None:
     sent = [await rig.send(number) for number in range(10)]
-    proxy.word, proxy.cuts = b"delivered", 2
+    proxy.cut_answers_to(b"delivered", 2)
     async with behind.consuming(concurrency=1):
         ended = await rig.ended(*sent)
     assert proxy.cuts == 0
@@ -390,7 +334,7 @@ async def test_a_send_that_is_not_answered_is_sent_again_without_harm(
     rig: Rig, behind: Rig, proxy: Proxy
 ) -> None:
     keyed = message("invoice", idempotency_key="invoice 7")
-    proxy.word, proxy.cuts = b"invoice 7", 1
+    proxy.cut_answers_to(b"invoice 7", 1)
     with pytest.raises(Unavailable):
         await behind.outbox.send(keyed)
     (again,) = await behind.outbox.send(keyed)

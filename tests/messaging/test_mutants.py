@@ -51,6 +51,10 @@ class ReadsOnFromTheLastNumber(Mutant):
         self.last = max([self.last, *(each.sequence for each in later)])
         return replace(claim, messages=later)
 
+    async def claim_lapsed(self, *arguments: Any, **options: Any) -> Claim:
+        claim = await self.store.claim_lapsed(*arguments, **options)
+        return replace(claim, messages=())
+
 
 class NotesWhatItHandledApart(Mutant):
     @asynccontextmanager

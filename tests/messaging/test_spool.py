@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.messaging.bus_rig import exchange_on
-from tests.messaging.gate import Gate, gate_before
+from tests.messaging.proxy import Manner, Proxy, before_postgres
 from tests.messaging.rig import Rig, message, until
 
 from higherself.db.pool import Database, open_database
@@ -194,19 +194,19 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     assert taken[:acknowledged] == list(range(acknowledged))
 
 
-# With PostgreSQL behind a gate.
+# With PostgreSQL behind a proxy.
 
 
 @pytest.fixture
-async def gate(messages_url: str) -> Any:
-    async with gate_before(messages_url) as gate:
-        yield gate
+async def proxy(messages_url: str) -> Any:
+    async with before_postgres(messages_url) as proxy:
+        yield proxy
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("how", ["shut", "jam"])
+@pytest.mark.parametrize("how", ["reset", "jam"])
 async def test_while_the_database_is_away_messages_are_kept_and_come_later_once_and_in_order(
-    gate: Gate, rig: Rig, tmp_path: Path, how: str
+    proxy: Proxy, rig: Rig, tmp_path: Path, how: Manner
 ) -> None:
     handled: list[Any] = []
 
@@ -214,18 +214,18 @@ async def test_while_the_database_is_away_messages_are_kept_and_come_later_once_
         handled.append(delivery.data)
 
     async with (
-        open_database(gate.url, connections=2) as behind,
-        exchange_on(gate.url, behind, spool=tmp_path / "spool") as exchange,
+        open_database(proxy.url, connections=2) as behind,
+        exchange_on(proxy.url, behind, spool=tmp_path / "spool") as exchange,
     ):
         bus = bus_of(exchange, OPERATOR)
         sent = [await bus.send("topic:work", "do", 0, partition_key="a")]
-        getattr(gate, how)()
+        proxy.cut(how)
         began = time.monotonic()
         sent.append(await bus.send("topic:work", "do", 1, partition_key="a"))
         assert time.monotonic() - began < DEADLINE.total_seconds() + 2
         sent += [await bus.send("topic:work", "do", n, partition_key="a") for n in range(2, 6)]
         assert [each.road for each in sent] == ["postgres"] + ["spool"] * 5
-        gate.open()
+        proxy.heal()
 
         async def returned() -> bool:
             sent.append(await bus.send("topic:work", "do", len(sent), partition_key="a"))
@@ -242,15 +242,15 @@ async def test_while_the_database_is_away_messages_are_kept_and_come_later_once_
 
 
 @pytest.mark.postgres
-async def test_without_a_spool_nothing_is_pretended(gate: Gate, database: Database) -> None:
+async def test_without_a_spool_nothing_is_pretended(proxy: Proxy, database: Database) -> None:
     async with (
-        open_database(gate.url, connections=2) as behind,
-        exchange_on(gate.url, behind) as exchange,
+        open_database(proxy.url, connections=2) as behind,
+        exchange_on(proxy.url, behind) as exchange,
     ):
-        gate.shut()
+        proxy.cut("reset")
         with pytest.raises(Unavailable):
             await bus_of(exchange, OPERATOR).send("topic:work", "do")
-        gate.open()
+        proxy.heal()
     assert not isinstance(Unavailable("x"), NoRoad)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -47,5 +48,7 @@ def app() -> Emulated:
 
 
 @pytest.fixture
-def client(app: Emulated) -> Client:
-    return Client(app)
+async def client(app: Emulated) -> AsyncIterator[Client]:
+    made = Client(app)
+    yield made
+    await made.http.aclose()

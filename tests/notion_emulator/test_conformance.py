@@ -8,7 +8,7 @@ from notion_emulator import conformance
 from notion_emulator.server import Emulator
 
 RECORDINGS = Path("/work/shared/notion-recordings")
-REACHED = 716  # of 735; raise it, never lower it
+REACHED = 720  # of 735; raise it, never lower it
 
 
 @pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings are not on this machine")

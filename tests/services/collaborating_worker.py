@@ -9,7 +9,8 @@ from higherself.kernel.clock import SYSTEM_CLOCK
 from higherself.messaging.consumer import Consumer
 from higherself.messaging.model import Message, RetryPolicy
 from higherself.messaging.ports import Delivery, Subscription
-from higherself.services.collaboration import CollaboratingRunner, Collaborations
+from higherself.services.collaboration.collaborations import Collaborations
+from higherself.services.collaboration.workflows import CollaboratingRunner
 from higherself.workflow.engine.activities import ActivityCall, Ran
 from higherself.workflow.engine.wiring import open_workflows
 from higherself.workflow.engine.worker import Worker

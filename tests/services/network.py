@@ -17,8 +17,9 @@ from higherself.messaging.consumer import Consumer
 from higherself.messaging.envelope import Envelope
 from higherself.messaging.model import Message, Outcome
 from higherself.messaging.ports import Delivery, Subscription
-from higherself.messaging.protocol import SPENT_MICRO_USD, Found, UnknownRecipient
-from higherself.services.collaboration import CollaboratingRunner, Collaborations
+from higherself.messaging.protocol import REQUEST, SPENT_MICRO_USD, Found, UnknownRecipient
+from higherself.services.collaboration.collaborations import Collaborations
+from higherself.services.collaboration.workflows import CollaboratingRunner
 from higherself.workflow.engine.activities import ActivityRunner
 
 
@@ -75,8 +76,9 @@ class Network:
         envelope = delivery.envelope
         self.heard.append((name, envelope))
         said = self.agents[name](envelope)
-        if said is None:
+        if said is None or "replyto" not in envelope.extensions:
             return None
+        passed_on = {key: id for key, id in envelope.extensions.items() if key == REQUEST}
         said = said if isinstance(said, Say) else Say("response", said)
         async with delivery.once() as tx:
             for number in range(said.times):
@@ -88,6 +90,7 @@ class Network:
                     entity=envelope.entity,
                     extensions={
                         "performative": said.performative,
+                        **passed_on,
                         **said.extensions,
                         **({SPENT_MICRO_USD: said.cost} if said.cost else {}),
                     },

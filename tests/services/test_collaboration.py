@@ -15,7 +15,7 @@ from higherself.db.pool import Database
 from higherself.kernel.tasks import in_background
 from higherself.messaging.envelope import Envelope
 from higherself.messaging.model import Message
-from higherself.services.collaboration import (
+from higherself.services.collaboration.errors import (
     CollaborationNotFound,
     NotEntitledToAnswer,
     NothingAsked,
@@ -153,6 +153,11 @@ async def test_the_best_bid_has_the_task(network: Network) -> None:
     assert done.result == "by the one for 3"
     assert isinstance(done.outcome, dict)
     assert done.outcome["agent"] == "bo"
+    told = await network.bench.asked(
+        "SELECT topic, extensions ->> 'performative', extensions ->> 'replyto', data ->> 'reason'"
+        " FROM higherself.message WHERE type = 'translate.reject'"
+    )
+    assert told == [("agent.ana", "reject", None, "bo was chosen")]
 
 
 async def test_an_owner_hands_it_on(network: Network) -> None:
@@ -236,7 +241,7 @@ async def test_an_agent_that_hands_its_conversation_on_is_answered_for_by_the_ot
             source="urn:higherself:agent:nyra",
             data=said.data,
             entity=said.entity,
-            extensions={"handedby": "nyra", "replyto": "collaboration"},
+            extensions={"requestid": str(said.id), "replyto": "collaboration"},
         ).caused_by(said)
         await network.bench.workflows.channel.outbox.send(message)
 

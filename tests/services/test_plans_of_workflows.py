@@ -6,7 +6,7 @@ import pytest
 from tests.workflow.definition.test_reference_page import EXAMPLES, whole
 
 from higherself.cli.main import run
-from higherself.services.collaboration import plan_problems
+from higherself.services.collaboration.workflows import plan_problems
 from higherself.workflow.definition import as_data, load, load_text
 
 HEAD = "workflow: w\nversion: 1\ninitial: a\nstates:\n  b: {final: true}\n"

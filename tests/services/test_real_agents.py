@@ -14,8 +14,9 @@ from higherself.kernel.clock import SYSTEM_CLOCK
 from higherself.kernel.errors import Rejected
 from higherself.kernel.tasks import in_background
 from higherself.messaging.consumer import Consumer
+from higherself.messaging.model import RetryPolicy
 from higherself.messaging.postgres import open_channel
-from higherself.services.collaboration import Collaborations
+from higherself.services.collaboration.collaborations import Collaborations
 
 pytestmark = [pytest.mark.postgres, pytest.mark.anyio]
 
@@ -26,12 +27,22 @@ def given(task: Task) -> dict[str, Any]:
 
 
 class Elan(Agent):
-    card = AgentCard(name="elan", role="writer", capabilities=("content",))
+    card = AgentCard(
+        name="elan",
+        role="writer",
+        capabilities=("content",),
+        fallbacks={"*": ("grace",)},
+    )
+    policy = RetryPolicy(max_attempts=1)
 
     @handles("draft")
     async def draft(self, task: Task, context: AgentContext) -> Any:
         context.bus.spend(micro_usd=700)
         return {"text": f"about {given(task)['topic']}"}
+
+    @handles("polish")
+    async def polish(self, task: Task, context: AgentContext) -> Any:
+        raise RuntimeError("out of ink")
 
     @handles("care")
     async def care(self, task: Task, context: AgentContext) -> Any:
@@ -50,6 +61,10 @@ class Grace(Agent):
     @handles("care")
     async def care(self, task: Task, context: AgentContext) -> Any:
         return "settled"
+
+    @handles("polish")
+    async def polish(self, task: Task, context: AgentContext) -> Any:
+        return "polished"
 
 
 async def test_real_agents_collaborate(database_url: str, database: Database) -> None:
@@ -73,6 +88,8 @@ async def test_real_agents_collaborate(database_url: str, database: Database) ->
             refused = await came_to("request", send)
             assert (refused.status, refused.failure) == ("failed", "Refused")
             assert "there is no text" in refused.reason
+            stood_in = await came_to("request", {"name": "elan", "task": "polish"})
+            assert stood_in.result == "polished", (stood_in.reason, stood_in.asked)
             handed = await came_to("handoff", {"name": "elan", "task": "care"})
             assert handed.outcome["result"] == "settled"
             assert handed.outcome["owners"] == ["elan", "grace"]

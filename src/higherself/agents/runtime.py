@@ -188,7 +188,7 @@ class AgentRuntime:
             return await self._passed_on(delivery, successor)
         handler = installed.agent.handler_for(task.type)
         if handler is None:
-            if envelope.extensions.get(PERFORMATIVE) in ANSWERS:
+            if envelope.extensions.get(PERFORMATIVE) in (*ANSWERS, "reject"):
                 return Cancelled(f"{card.name} has no handler for this answer")
             raise TypeRefused(card.name, task.type, card.accepts)
         context = AgentContext(

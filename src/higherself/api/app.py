@@ -11,6 +11,7 @@ from higherself import __version__
 from higherself.api.guard import Guard
 from higherself.api.knowledge import knowledge_routes
 from higherself.api.problems import add_problems
+from higherself.api.webhooks import webhook_routes
 from higherself.app.health import Check, ready
 from higherself.app.telemetry import METRICS_TYPE, metrics
 from higherself.app.wiring import HigherSelf
@@ -41,6 +42,7 @@ def create_app(hs: HigherSelf) -> FastAPI:
     add_problems(app)
     app.add_middleware(Guard)
     app.include_router(knowledge_routes(hs))
+    app.include_router(webhook_routes(hs))
 
     @app.get("/healthz", tags=["health"], responses=_example(_OK))
     async def healthz() -> dict[str, bool]:

@@ -22,7 +22,7 @@ async def open_roads(
     book: AddressBook | None = None,
     nats: Nats | None = None,
 ) -> AsyncIterator[Exchange]:
-    """Yield the exchange behind the bus, over all roads that are set up."""
+    """Yield the exchange behind the bus, over all roads that are set up, in the order of the settings."""
     spool = settings.home / "spool" if settings.spool == "on" else None
     async with open_exchange(
         channel.outbox,
@@ -30,6 +30,8 @@ async def open_roads(
         database,
         durable=[] if nats is None else [nats.durable],
         direct=[] if nats is None else [nats.direct],
+        durable_order=settings.roads.durable,
+        direct_order=settings.roads.ephemeral,
         spool=spool,
         book=book,
         clock=clock,

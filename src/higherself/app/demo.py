@@ -4,6 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from higherself.app.demo_notion import BUSINESS, OWNERS_ADDRESS, TOP, NotionReport
+from higherself.app.demo_workspace import TOKEN, Workspace
 from higherself.app.settings import Settings
 from higherself.app.wiring import HigherSelf
 from higherself.business import sample
@@ -34,6 +38,7 @@ class DemoReport:
     by_entity: dict[str, int]
     asked: list[Asked] = field(default_factory=list)
     seconds: float = 0.0
+    notion: NotionReport | None = None
 
     @property
     def first(self) -> int:
@@ -46,13 +51,25 @@ class DemoReport:
         return sum(asked.rank is not None for asked in self.asked)
 
 
-def demo_settings(settings: Settings) -> Settings:
-    """Return ``settings`` for the demo: an embedded database apart from the real one, no network."""
+async def demo_settings(settings: Settings, workspace: Workspace) -> Settings:
+    """Return ``settings`` for the demo: a database and a Notion apart from the real ones, no network."""
     return settings.model_copy(
         update={
             "home": settings.home / "demo",
             "database_url": None,
             "embedding_tiers": ("local",),
+            "reranker": None,
+            "llm": "template",
+            "nats_url": None,
+            "smtp_url": None,
+            "extensions": (),
+            "notion_token": SecretStr(TOKEN),
+            "notion_base_url": workspace.base_url,
+            "notion_webhook_token": None,
+            "notion_plan": "business",
+            "notion_parent_page": await workspace.page_called(TOP),
+            "notion_entity": BUSINESS,
+            "notion_roles": f"owner: {OWNERS_ADDRESS}",
         }
     )
 

@@ -42,6 +42,7 @@ async def examine(*, report: Callable[[str], None] = lambda line: None) -> list[
                 checks.append(check)
             tiers = await _tiers(settings, url)
             checks += await _nats(settings, url)
+            checks += await _notion(settings, url)
     except HigherSelfError as error:
         checks.append(Check("database", False, *_explained(error)))
     return [*checks, *(tiers or await _tiers(settings)), await _language_model(settings)]
@@ -153,6 +154,26 @@ async def _nats(settings: Settings, url: str) -> list[Check]:
         return []  # why was told among the checks of the database
     async with open_database(url, connections=1) as database:
         return await examined(settings, database, SYSTEM_CLOCK)
+
+
+async def _notion(settings: Settings, url: str) -> list[Check]:
+    """Ask Notion, if there is a token. What it allows is counted in the database."""
+    from higherself.app.notion import probed
+    from higherself.app.notion_drift import database_checks
+    from higherself.app.notion_standing import sync_checks
+
+    if settings.notion_token is None:
+        return [Check("notion", True, "not used: NOTION_TOKEN is not set")]
+    try:
+        await require_current(url)
+    except HigherSelfError:
+        return []  # why was told among the checks of the database
+    async with open_database(url, connections=1) as database:
+        return [
+            *await probed(settings, database),
+            *await database_checks(database),
+            *await sync_checks(database),
+        ]
 
 
 async def _language_model(settings: Settings) -> Check:

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from higherself.app.per_business import PerBusiness
+from higherself.app.road_order import RoadOrder
 from higherself.app.tier_names import BUILT_IN_TIERS, RERANKERS, PerTier, tier_order
 from higherself.app.token_price import TokenPrice
 from higherself.kernel.errors import Misconfigured
@@ -113,6 +114,44 @@ class Settings(BaseModel):
     )
     notion_plan: Literal["free", "plus", "business", "enterprise"] = _setting(
         "NOTION_PLAN", "plus", "The Notion plan, which decides the request budget.", default="free"
+    )
+    notion_parent_page: str | None = _setting(
+        "NOTION_PARENT_PAGE",
+        "https://www.notion.so/HigherSelf-0123456789abcdef0123456789abcdef",
+        "The Notion page under which databases are made: its address or its id.",
+        default=None,
+        min_length=1,
+    )
+    notion_entity: str = _setting(
+        "NOTION_ENTITY",
+        "gallery",
+        "The business that Notion pages outside of the databases belong to.",
+        default="default",
+        min_length=1,
+    )
+    notion_conflicts: Literal["manual", "notion_wins", "store_wins"] = _setting(
+        "NOTION_CONFLICTS",
+        "notion_wins",
+        "Whose version stays when a text of ours was changed in Notion, too; manual: a person decides.",
+        default="manual",
+    )
+    notion_roles: str = _setting(
+        "NOTION_ROLES",
+        "owner: ada@example.org; curator: ada@example.org, ben@example.org",
+        "Which people in Notion have which role, by e-mail address or user id, for approvals there.",
+        default="",
+    )
+    notion_status_edited: Literal["replace", "leave"] = _setting(
+        "NOTION_STATUS_EDITED",
+        "leave",
+        "What becomes of the server's part of an instance's page when a person has changed it; replace: it is written anew, and their words are kept beneath.",
+        default="replace",
+    )
+    notion_status_removed: Literal["leave", "recreate"] = _setting(
+        "NOTION_STATUS_REMOVED",
+        "recreate",
+        "What becomes of an instance's page in the trash when something happens to the instance.",
+        default="leave",
     )
     voyage_api_key: SecretStr | None = _setting(
         "VOYAGE_API_KEY", "pa-...", "The key for Voyage AI's embeddings.", default=None
@@ -292,6 +331,15 @@ class Settings(BaseModel):
         ge=1,
         le=5,
     )
+    roads: Annotated[RoadOrder, BeforeValidator(RoadOrder.read)] = _setting(
+        "HIGHERSELF_ROADS",
+        "durable=nats,postgres;ephemeral=memory,nats,postgres",
+        "Which way messages take first, and which next if that does not answer: those that have to "
+        "last (durable: postgres, nats), and those for whoever hears now (ephemeral: memory, nats, "
+        "and postgres last, which keeps what nobody hears). One that is left out is not used; unset: "
+        "durable=postgres,nats; ephemeral=memory,nats,postgres.",
+        default=RoadOrder(),
+    )
     spool: Literal["on", "off"] = _setting(
         "HIGHERSELF_SPOOL",
         "on",
@@ -396,6 +444,22 @@ def load_secrets(
         for _, layer in _layers(environment, folder)
         for name, value in layer.items()
         if name.startswith(SECRETS_BEGIN) and value
+    }
+
+
+def load_notion_databases(
+    environment: dict[str, str] | None = None, *, folder: Path | None = None
+) -> dict[str, str]:
+    """Return the databases in Notion to adopt, by the variables NOTION_..._DB that name them.
+
+    Raises
+        Misconfigured: `.env` cannot be read.
+    """
+    return {
+        name: value
+        for _, layer in _layers(environment, folder)
+        for name, value in layer.items()
+        if name.startswith("NOTION_") and name.endswith("_DB") and value
     }
 
 

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from higherself.agents.skills.invocation import SkillInvoker
     from higherself.app.agents import Agents
     from higherself.app.language_model import ConfiguredModel
+    from higherself.app.notion_pages import NotionDatabasePages
+    from higherself.app.notion_records import InstalledNotion
+    from higherself.app.notion_workflows import NotionWorkflows
     from higherself.app.skills import HostedSkills
     from higherself.app.workflows import Hosted
     from higherself.messaging.bus import Bus
     from higherself.messaging.nats import Nats
-    from higherself.services.collaboration import Collaborations
+    from higherself.services.collaboration.collaborations import Collaborations
     from higherself.workflow.engine.engine import Engine
 
 Report = Callable[[str], None]
@@ -62,6 +65,12 @@ class HigherSelf:
         self._clock = clock
         self._language_model: ConfiguredModel | None = None
         self._skills: HostedSkills | None = None
+        self._notion: InstalledNotion | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """What tells it the time."""
+        return self._clock
 
     @property
     def language_model(self) -> "ConfiguredModel":
@@ -73,6 +82,26 @@ class HigherSelf:
                 self.settings, self.database, clock=self._clock
             )
         return self._language_model
+
+    @property
+    def notion(self) -> "InstalledNotion":
+        """Notion, by the token that is set, with its databases; made when it is first asked for.
+
+        Raises
+            Misconfigured: NOTION_TOKEN is not set.
+        """
+        if self._notion is None:
+            from higherself.app.notion_records import installed
+
+            self._notion = installed(self.settings, self.database, self._clock)
+        return self._notion
+
+    @cached_property
+    def notion_workflows(self) -> "NotionWorkflows":
+        """The pages of instances and definitions in Notion, and what people ask for there."""
+        from higherself.app.notion_workflows import NotionWorkflows
+
+        return NotionWorkflows(self)
 
     @property
     def hosted_skills(self) -> "HostedSkills":
@@ -97,6 +126,12 @@ class HigherSelf:
     def provide(self, skills: "SkillInvoker") -> None:
         """Let ``skills`` find what they work with: see `SkillCall.resource`."""
         skills.provide("language_model", lambda: self.language_model.model)
+        skills.provide("notion", self._notion_pages)
+
+    def _notion_pages(self) -> "NotionDatabasePages":
+        from higherself.app.notion import notion_pages
+
+        return notion_pages(self.notion, self.settings, self.database, self._clock)
 
     async def close(self) -> None:
         """Release what was opened on the way."""
@@ -106,6 +141,8 @@ class HigherSelf:
             await self._skills.close()
         if self._language_model is not None:
             await self._language_model.close()
+        if self._notion is not None:
+            await self._notion.close()
 
     @property
     def hosted(self) -> "Hosted":

@@ -19,7 +19,8 @@ from higherself.messaging.care import PostgresMessageCare
 from higherself.messaging.consumer import Consumer
 from higherself.messaging.upkeep import MessageUpkeep
 from higherself.services.activities import SkillRunner
-from higherself.services.collaboration import CollaboratingRunner, Collaborations
+from higherself.services.collaboration.collaborations import Collaborations
+from higherself.services.collaboration.workflows import CollaboratingRunner
 from higherself.workflow.definition import WorkflowDefinition, load_text
 from higherself.workflow.engine.engine import Engine
 from higherself.workflow.engine.wiring import Workflows, open_workflows

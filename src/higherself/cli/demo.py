@@ -1,14 +1,20 @@
 """The command that shows everything on sample data."""
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from higherself.cli.output import as_json, asynchronous, print_json, say
+from higherself.cli.output import as_json, asynchronous, plain, print_json, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from higherself.app.demo import Asked, DemoReport
+    from higherself.app.demo_notion import NotionReport
+    from higherself.app.demo_workspace import Workspace
+    from higherself.app.wiring import HigherSelf
 
 
 @click.command(epilog="Example: higherself demo --serve")
@@ -19,36 +25,79 @@ async def demo(*, keep_serving: bool, as_json: bool) -> None:
     """Walk through everything on sample data, offline, in a home of its own.
 
     Documents of three businesses are split, embedded by the local model and stored in the
-    embedded PostgreSQL; then questions are asked, and answered with their sources.
+    embedded PostgreSQL; then questions are asked, and answered with their sources. Then Notion:
+    an emulator of it is started beside the demo, gets the databases of the business and some rows,
+    a page of it answers a question, and somebody approves there what a workflow waits for.
+
+    With --serve the dashboard and the emulator stay until Ctrl-C.
     """
     from contextlib import ExitStack
 
     from higherself.app.demo import demo_settings, run_demo
+    from higherself.app.demo_workspace import emulated
     from higherself.app.settings import load_settings
     from higherself.app.wiring import HigherSelf
+    from higherself.business import sample
     from higherself.cli.progress import ingest_progress
     from higherself.kernel.clock import SYSTEM_CLOCK
 
-    settings = demo_settings(load_settings()[0])
-    async with HigherSelf.open(settings, report=say, workflows=keep_serving) as hs:
-        with ExitStack() as stack:
-            report = await run_demo(
-                hs,
-                clock=SYSTEM_CLOCK,
-                progress=lambda total: stack.enter_context(ingest_progress(total)),
+    given = load_settings()[0]
+    async with emulated(sample.NOTION) as workspace:
+        settings = await demo_settings(given, workspace)
+        async with HigherSelf.open(settings, report=say) as hs:
+            with ExitStack() as stack:
+                report = await run_demo(
+                    hs,
+                    clock=SYSTEM_CLOCK,
+                    progress=lambda total: stack.enter_context(ingest_progress(total)),
+                )
+            with _alone(hs, needed=keep_serving) as ours:
+                if ours:
+                    report = await _with_notion(report, hs, workspace)
+                page = _write_page(report, serving=keep_serving)
+                if as_json:
+                    print_json(_summary(report, page))
+                else:
+                    _tell(report, page, serving=keep_serving)
+                if keep_serving:
+                    from higherself.cli.serve import serve_until_stopped
+
+                    await serve_until_stopped(hs)
+
+
+@contextmanager
+def _alone(hs: "HigherSelf", *, needed: bool) -> "Iterator[bool]":
+    """Keep other demos of this home away from what is known of Notion; yield whether that is so.
+
+    Raises
+        Conflict: another demo shows Notion, and this one is to go on showing it.
+    """
+    from higherself.db.server.locks import FileLock
+    from higherself.kernel.errors import Conflict
+
+    with FileLock(hs.settings.home / "notion.lock") as lock:
+        ours = lock.try_exclusive()
+        if not ours and needed:
+            raise Conflict(
+                "another demo runs in this home; stop it with Ctrl-C, then start this one"
             )
-        page = _write_page(report)
-        if as_json:
-            print_json(_summary(report, page))
-        else:
-            _tell(report, page)
-        if keep_serving:
-            from higherself.cli.serve import serve_until_stopped
-
-            await serve_until_stopped(hs)
+        if not ours:
+            say("Notion: left out, as another demo in this home shows it now")
+        yield ours
 
 
-def _tell(report: "DemoReport", page: Path) -> None:
+async def _with_notion(
+    report: "DemoReport", hs: "HigherSelf", workspace: "Workspace"
+) -> "DemoReport":
+    from dataclasses import replace
+
+    from higherself.app.demo_notion import show_notion
+
+    notion = await show_notion(hs, workspace, told=say)
+    return replace(report, notion=notion, seconds=round(report.seconds + notion.seconds, 1))
+
+
+def _tell(report: "DemoReport", page: Path, *, serving: bool) -> None:
     done = report.ingested
     click.echo(click.style("\nHigherSelf Network Server: the demo", bold=True))
     for name, documents in report.by_entity.items():
@@ -61,10 +110,13 @@ def _tell(report: "DemoReport", page: Path) -> None:
         _tell_answer(asked)
     click.echo(
         f"\n{report.answered} of {len(report.asked)} questions found the right document among "
-        f"three passages, {report.first} in the first place; {report.seconds:.1f} s in all."
+        f"three passages, {report.first} in the first place."
     )
-    click.echo(f"As a page:               {page}")
-    click.echo("To keep the dashboard open:  make demo-serve   (or: higherself demo --serve)")
+    if report.notion is not None:
+        _tell_notion(report.notion, serving=serving)
+    click.echo(f"\n{report.seconds:.1f} s in all. As a page:  {page}")
+    if not serving:
+        click.echo("To keep the dashboard open:  make demo-serve   (or: higherself demo --serve)")
     click.echo("To start with your own documents:  .venv/bin/higherself knowledge add FOLDER")
 
 
@@ -85,9 +137,39 @@ def _tell_answer(asked: "Asked") -> None:
     )
 
 
+def _tell_notion(notion: "NotionReport", *, serving: bool) -> None:
+    decision = notion.decision
+    rows = ", ".join(f"{count} {name.partition('_')[0]}" for name, count in notion.records.items())
+    click.echo(click.style("\nNotion, in its emulator on this machine", bold=True))
+    click.echo(f"  {notion.databases} databases made; rows of the businesses brought there: {rows}")
+    click.echo(f"  {notion.pages_synced} pages read; one of them answers:")
+    click.echo(f"\n{click.style('Q', fg='cyan')}  {notion.question}")
+    for hit in notion.answer.hits:
+        text = " ".join(hit.chunk.text.split())
+        click.echo(f"   {text[:220]}{'...' if len(text) > 220 else ''}")
+        click.echo(click.style(f"   {hit.document.title} (a page in Notion) ", dim=True) + _verdict(notion.found))  # fmt: skip
+    click.echo(
+        f"\n  The workflow {decision.workflow} asked on its page in Notion: {decision.question}\n"
+        f"  {decision.person} chose Approve there: {decision.before} -> {decision.after}\n"
+        f"\n  {notion.requests} requests to Notion, {notion.seconds:.1f} s"
+    )
+    for problem in notion.problems:
+        click.echo(f"  not done: {plain(problem)}")
+    if serving:
+        click.echo(f"  The workspace:         {notion.viewer}")
+        click.echo(f"  A page waits for you:  {decision.waiting_url}")
+        click.echo(
+            "  (set its Action to Approve at its foot; the server sees it after half a minute)"
+        )
+
+
+def _verdict(found: bool) -> str:
+    return click.style("right", fg="green") if found else click.style("not it", fg="yellow")
+
+
 def _summary(report: "DemoReport", page: Path) -> dict[str, object]:
     return {
-        "ok": not report.ingested.failed and report.answered > 0,
+        "ok": not report.ingested.failed and report.answered > 0 and _is_well(report.notion),
         "home": report.home,
         "report": page,
         "documents": report.by_entity,
@@ -104,15 +186,49 @@ def _summary(report: "DemoReport", page: Path) -> dict[str, object]:
         ],
         "answered": report.answered,
         "first": report.first,
+        "notion": None if report.notion is None else _notion_summary(report.notion),
         "seconds": report.seconds,
     }
 
 
-def _write_page(report: "DemoReport") -> Path:
+def _is_well(notion: "NotionReport | None") -> bool:
+    return notion is None or (
+        notion.found and not notion.problems and notion.decision.after != notion.decision.before
+    )
+
+
+def _notion_summary(notion: "NotionReport") -> dict[str, object]:
+    decision = notion.decision
+    return {
+        "databases": notion.databases,
+        "requests": notion.requests,
+        "pages_synced": notion.pages_synced,
+        "records": notion.records,
+        "records_pushed": notion.pages_pushed,
+        "question": notion.question,
+        "found": notion.found,
+        "answer": notion.answer,
+        "instance": decision.instance,
+        "page": decision.page,
+        "decision": {
+            "workflow": decision.workflow,
+            "question": decision.question,
+            "by": decision.person,
+            "before": decision.before,
+            "after": decision.after,
+            "waiting": decision.waiting_url,
+        },
+        "viewer": notion.viewer,
+        "problems": notion.problems,
+        "seconds": notion.seconds,
+    }
+
+
+def _write_page(report: "DemoReport", *, serving: bool) -> Path:
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(loader=PackageLoader("higherself.cli"), autoescape=True)
-    text = environment.get_template("demo.html").render(report=report)
+    text = environment.get_template("demo.html").render(report=report, serving=serving)
     page = report.home / "report.html"
     page.write_text(text, encoding="utf-8")
     return page

@@ -17,6 +17,7 @@ COMMANDS = {
     "worker": ("higherself.cli.worker", "Run one more worker, on this or another machine."),
     "workflow": ("higherself.cli.workflow", "Start workflows, see where they are, steer them."),
     "knowledge": ("higherself.cli.knowledge", "Add documents, search them, care for them."),
+    "notion": ("higherself.cli.notion", "Keep Notion and the server in step."),
     "messages": ("higherself.cli.messages", "Look at messages, decide about dead letters."),
     "models": ("higherself.cli.models", "Show the language model, and what it costs."),
     "agents": ("higherself.cli.agents", "See agents, give them work, answer what they ask."),

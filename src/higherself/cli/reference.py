@@ -17,6 +17,7 @@ import click
 
 from higherself.app.settings import Settings
 from higherself.cli.main import higherself
+from higherself.cli.reference_notion import databases_parts
 from higherself.db.migrate import Migration, migrations
 from higherself.db.queryfile import read_queries
 from higherself.kernel.errors import FAMILIES
@@ -31,6 +32,7 @@ def pages() -> dict[str, str]:
         "settings.md": settings_page(),
         "errors.md": errors_page(),
         "schema.md": schema_page(),
+        "notion-databases.md": _page("Databases in Notion", *databases_parts()),
     }
 
 

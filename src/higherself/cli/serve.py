@@ -74,6 +74,8 @@ async def serve_until_stopped(
 
     import uvicorn
 
+    from higherself.app.notion_sync import follow_notion
+    from higherself.app.notion_workflows import keep_workflows
     from higherself.app.telemetry import install_telemetry
     from higherself.cli.processes import keep_workers
     from higherself.cli.stopping import asked_to_stop
@@ -109,6 +111,8 @@ async def serve_until_stopped(
         hs.agents.work(),
         hs.agents.upkeep(),
         hs.drain_nats(),
+        follow_notion(hs, lambda line: say(plain(line))),
+        keep_workflows(hs, lambda line: say(plain(line))),
         keep_workers(workers),
     )
     async with in_background(beside):

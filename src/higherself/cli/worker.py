@@ -47,6 +47,7 @@ async def _work(concurrency: int, parent: int | None) -> None:
         working = side_by_side(
             hs.hosted.worker(concurrency=concurrency).run(),
             hs.agents.work(),
+            hs.agents.upkeep(),
             hs.drain_nats(),
             hs.hosted_skills.upkeep.keep_up(),
         )

@@ -119,7 +119,7 @@ def lint(*, files: tuple[Path, ...], as_json: bool) -> None:
 
 
 def _linted(path: Path) -> dict[str, Any]:
-    from higherself.services.collaboration import plan_problems
+    from higherself.services.collaboration.workflows import plan_problems
     from higherself.workflow.errors import InvalidDefinition
     from higherself.workflow.lint import lint as findings_of
 

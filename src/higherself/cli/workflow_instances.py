@@ -121,14 +121,17 @@ async def instances(
 @as_json
 @asynchronous
 async def instance(*, identifier: UUID, at: int | None, as_json: bool) -> None:
-    """Show an instance: where it is, what it waits for, what it knows."""
+    """Show an instance: where it is, what it waits for, what it knows, its page in Notion."""
+    from higherself.app.notion_workflows import page_of_instance
+
     async with opened() as hs:
         if at is not None:
             _show_moment(await hs.workflows.at(identifier, at), as_json=as_json)
             return
         stored = await hs.workflows.get(identifier)
         progress = await _progress(hs.workflows, stored)
-    _show_whole(stored, progress=progress, as_json=as_json)
+        page = await page_of_instance(hs.database, hs.clock, identifier)
+    _show_whole(stored, progress=progress, page=page, as_json=as_json)
 
 
 @click.command(epilog="Example: higherself workflow history 0198... --json")
@@ -190,8 +193,18 @@ def show(shown: "Instance", *, as_json: bool) -> None:
     click.echo(plain(shown.reason), err=True)
 
 
-def _show_whole(stored: "StoredInstance", *, progress: float | None = None, as_json: bool) -> None:
+def _show_whole(
+    stored: "StoredInstance",
+    *,
+    progress: float | None = None,
+    page: Mapping[str, Any] | None = None,
+    as_json: bool,
+) -> None:
     described = {**stored.instance.to_json(), **_inside(stored), "progress": progress}
+    if page is not None:
+        described["notion"] = page["url"]
+        if page["state"] != "ok":
+            described["notion_state"] = f"{page['state']}: {page['reason']}"
     if as_json:
         print_json(described)
         return

@@ -6,7 +6,7 @@ when one is missed; a subscriber that has waited for the polling interval looks 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -51,6 +51,10 @@ class Subscription:
         self._hinted.set()
 
 
+Call = Callable[[str], None]
+"""Called with what a notification says; '' for one that may have been missed."""
+
+
 class Notifications:
     """The hub of a process: subscribe to channels, and keep `run` running beside."""
 
@@ -58,7 +62,7 @@ class Notifications:
         self._url = url
         self._listens = not inspection.transaction_pooler
         self._clock = clock
-        self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
+        self._calls: defaultdict[str, list[Call]] = defaultdict(list)
         self._changed = asyncio.Event()
         self._connected = False
 
@@ -71,14 +75,23 @@ class Notifications:
     def subscribe(self, channel: str) -> Iterator[Subscription]:
         """Yield a subscription to ``channel`` (a plain name)."""
         subscription = Subscription(self)
-        self._subscriptions[channel].add(subscription)
+        with self.calling(channel, lambda _: subscription.hint()):
+            yield subscription
+
+    @contextmanager
+    def calling(self, channel: str, call: Call) -> Iterator[None]:
+        """Call ``call`` on every hint on ``channel`` (a plain name) while the block runs.
+
+        It looks by itself after `patience` without one.
+        """
+        self._calls[channel].append(call)
         self._changed.set()
         try:
-            yield subscription
+            yield
         finally:
-            self._subscriptions[channel].discard(subscription)
-            if not self._subscriptions[channel]:
-                del self._subscriptions[channel]
+            self._calls[channel].remove(call)
+            if not self._calls[channel]:
+                del self._calls[channel]
             self._changed.set()
 
     async def run(self) -> None:
@@ -104,7 +117,7 @@ class Notifications:
             listening: set[str] = set()
             while True:
                 self._changed.clear()
-                wanted = set(self._subscriptions)
+                wanted = set(self._calls)
                 for channel in listening - wanted:
                     await connection.execute(QUERIES["unlisten"].statement({"channel": channel}))
                 for channel in wanted - listening:
@@ -123,14 +136,14 @@ class Notifications:
 
     async def _receive(self, connection: psycopg.AsyncConnection[Any]) -> None:
         async for notification in connection.notifies():
-            self._hint(notification.channel)
+            self._hint(notification.channel, notification.payload)
             raise_if_cancelled()
 
-    def _hint(self, channel: str) -> None:
-        """Wake the subscribers of ``channel``.
+    def _hint(self, channel: str, said: str = "") -> None:
+        """Wake the subscribers of ``channel``, at once.
 
         Also once LISTEN has taken effect, for the first time or after a gap: nobody knows what
         was missed before, so everybody looks.
         """
-        for subscription in self._subscriptions.get(channel, ()):
-            subscription.hint()
+        for call in tuple(self._calls.get(channel, ())):
+            call(said)

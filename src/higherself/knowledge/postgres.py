@@ -25,12 +25,12 @@ from higherself.knowledge.binary_copy import (
     chunk_row,
     document_row,
     instant,
-    posting_rows,
     vector_rows,
 )
 from higherself.knowledge.errors import SpaceMismatch
+from higherself.knowledge.inverting import Inverter
 from higherself.knowledge.labels import labels
-from higherself.knowledge.lexical import EVERY_CHUNK, invert
+from higherself.knowledge.lexical import EVERY_CHUNK
 from higherself.knowledge.model import (
     DocumentKey,
     EmbeddingSpace,
@@ -79,6 +79,7 @@ class PostgresDocuments:
         """Businesses that are stored. What another process forgets meanwhile, a save finds out."""
         self._staged: WeakSet[AsyncConnection[Any]] = WeakSet()
         """Connections that have the tables to COPY into."""
+        self._inverter = Inverter()
 
     async def spaces(self) -> list[StoredSpace]:
         """Return every embedding space."""
@@ -175,8 +176,10 @@ class PostgresDocuments:
             await self._stage(tx)
             revised = [change for change in changes if change.revision is not None]
             added = await _numbered(tx, revised)
-            # Inverting takes as long as all the rest, so it goes on beside it, in a thread.
-            postings = asyncio.get_running_loop().run_in_executor(None, _inverted, added)
+            # Inverting takes as long as all the rest, so it goes on beside it.
+            postings = asyncio.get_running_loop().run_in_executor(
+                None, self._inverter.rows, _texts_of(added)
+            )
             await self._save_documents(tx, changes)
             removed = _by_entity(revised)
             await _move_chunks(tx, revised)
@@ -318,6 +321,7 @@ class PostgresDocuments:
 
     async def tidy(self, entity: str, *, changed: int) -> None:
         """Merge the short runs of the lexical index if many have gathered; count after many."""
+        await asyncio.to_thread(self._inverter.close)
         async with self._database.transaction(entity=entity) as tx:
             counted = await tx.one(
                 QUERIES["count_short_runs"], {"entity": entity, "short": SHORT_RUN}
@@ -339,10 +343,16 @@ class PostgresDocuments:
                 await tx.run(QUERIES["drop_space_index"], slots=slots)
 
     async def index_vectors(self, space: StoredSpace, *, gently: bool = False) -> bool:
-        """Build the index of ``space`` if it has grown large enough and lacks one."""
+        """Build the index of ``space`` if it has grown large enough and lacks one.
+
+        Nothing is done while another does it.
+        """
         slots: Slots = {"embedding": space.table, "index": f"{space.table}_nearest"}
+        named = {"table": space.table}
         async with self._database.transaction() as tx:
-            size = await tx.one(QUERIES["measure_space"], {"table": space.table}, slots)
+            if not (await tx.one(QUERIES["may_index"], named))["ours"]:
+                return False
+            size = await tx.one(QUERIES["measure_space"], named, slots)
             if size["indexed"] or size["vectors"] < INDEX_FROM:
                 return False
             await tx.run(QUERIES["use_memory_for_index"])
@@ -500,11 +510,11 @@ async def _copy_postings(tx: Transaction, rows: bytes) -> None:
     await tx.run(QUERIES["insert_postings"])
 
 
-def _inverted(added: Sequence[Added]) -> bytes:
+def _texts_of(added: Sequence[Added]) -> dict[str, list[tuple[ChunkId, str]]]:
     by_entity: defaultdict[str, list[tuple[ChunkId, str]]] = defaultdict(list)
     for number, change, piece in added:
         by_entity[change.document.entity].append((number, piece.embedded_text))
-    return b"".join(posting_rows(entity, invert(chunks)) for entity, chunks in by_entity.items())
+    return dict(by_entity)
 
 
 def _document_row(change: Change, now: bytes) -> bytes:

@@ -334,6 +334,10 @@ CREATE POLICY entity_scope ON {embedding} USING (
     OR (SELECT current_setting('higherself.entity', true)) = '*'
 );
 
+-- name: may_index :one
+-- Two who build one index at once would wait for each other for ever.
+SELECT pg_try_advisory_xact_lock(hashtextextended('higherself.index:' || %(table)s, 0)) AS ours;
+
 -- name: create_space_index :none
 -- pgvector's defaults, spelled out: recall 0.98 at ef_search 100 on 100,000 vectors (measured).
 CREATE INDEX {index} ON {embedding} USING hnsw (embedding halfvec_cosine_ops)

@@ -29,6 +29,9 @@ GRACE = timedelta(seconds=20)
 LAST_WORDS = timedelta(seconds=5)
 """How long cancelled handlers have to come to an end, and their messages to be given back."""
 
+AT_ONCE = 256
+"""How many messages of all its topics together are handled at a time."""
+
 WINDOW = 512
 """How far a claim looks when the one before met messages that have to wait for others."""
 
@@ -46,8 +49,12 @@ A_WHILE = timedelta(milliseconds=200)
 class Consumer:
     """Handles the messages of some topics. `run` it; cancelling that lets it finish and stop.
 
-    It claims no more than its subscriptions may handle at once, so nothing is claimed and lies
-    about, and what is too much waits where it is safe.
+    It claims no more than its subscriptions may handle at once, and ``at_once`` of all of them, so
+    nothing is claimed and lies about, and what is too much waits where any other may take it: when
+    this one dies, only what it was working on has to wait for the lease.
+
+    It looks where something was announced. Topics get their turn in the order in which that was,
+    and all of them are looked at when something is due, and once in the length of a lease.
     """
 
     def __init__(
@@ -58,14 +65,16 @@ class Consumer:
         draw: Callable[[], float] = random.random,
         lease: timedelta = LEASE,
         grace: timedelta = GRACE,
+        at_once: int = AT_ONCE,
     ) -> None:
         self._store, self._clock, self._draw = store, clock, draw
         self._subscriptions = {each.topic: each for each in subscriptions}
-        self._lease, self._grace = lease, grace
+        self._lease, self._grace, self._at_once = lease, grace, at_once
         self._name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(2)}"
         self._flights = Flights(store, clock, draw, lease, self._landed)
         self._look = asyncio.Event()
-        self._behind: set[str] = set()
+        self._open: dict[str, None] = {}  # topics that may have something, in order of their turns
+        self._sweep_at = -math.inf  # when to look at all of them, by our monotonic clock
         self._window = 0
         self._looked_ahead = -math.inf
         self._group: asyncio.TaskGroup | None = None
@@ -96,6 +105,8 @@ class Consumer:
         left = 0 if after is None or after.message.topic != topic else 1
         if self._flights.taken(topic) - left >= subscription.concurrency:
             return None
+        if self._flights.all_taken - left >= self._at_once:
+            return None
         self._flights.take(topic)
         return Reservation(self, topic)
 
@@ -108,7 +119,7 @@ class Consumer:
         """
         topics = list(self._subscriptions)
         async with (
-            self._store.listen(topics, self._look.set) as listener,
+            self._store.listen(topics, self._hinted) as listener,
             in_background(self._flights.renewal.run()),
             task_group() as group,
         ):
@@ -127,9 +138,12 @@ class Consumer:
         failures, self._group = 0, group
         while True:
             self._look.clear()
-            try:
+            if sweeps := self._clock.monotonic() >= self._sweep_at:
+                self._open |= dict.fromkeys(self._subscriptions)
                 # Once in the length of a lease, so that it is seen in time when one runs out.
-                wait = min(listener.patience, self._lease, await self._claim(group))
+                self._sweep_within(min(listener.patience, self._lease), anew=True)
+            try:
+                wait = await self._claim(group, sweeps=sweeps)
                 failures = 0
             except HigherSelfError as error:
                 telemetry.warning("messaging.claim.failed", reason=str(error))
@@ -137,27 +151,26 @@ class Consumer:
                 wait = exponential(
                     failures, base=TROUBLE_BASE, ceiling=TROUBLE_CEILING, jitter=self._draw()
                 )
+                self._sweep_within(wait)
             raise_if_cancelled()
+            wait = min(wait, timedelta(seconds=self._sweep_at - self._clock.monotonic()))
             if wait > NOW:
                 await self._heard(wait)
 
-    async def _claim(self, group: asyncio.TaskGroup) -> timedelta:
+    async def _claim(self, group: asyncio.TaskGroup, *, sweeps: bool) -> timedelta:
         """Claim as much as there is room for, and return when to look again at the latest."""
-        free = {
-            topic: room
-            for topic, each in self._subscriptions.items()
-            if (room := each.concurrency - self._flights.taken(topic)) > 0
-        }
-        self._behind = self._subscriptions.keys() - free.keys()
-        if not free:
-            return timedelta.max
+        if not (free := self._next()):
+            return await self._look_ahead(group, self._flights.now()) if sweeps else timedelta.max
         claim = await self._store.claim(
             free, consumer=self._name, lease=self._lease, window=self._window
         )
         self._flights.saw(claim)
         self._window = WINDOW if claim.unfinished else 0
         got = Counter(message.topic for message in claim.messages)
-        self._behind |= {topic for topic, room in free.items() if got[topic] >= room}
+        if claim.unfinished:  # it is still their turn
+            self._open = dict.fromkeys(free) | self._open
+        else:
+            self._open |= {each: None for each in free if claim.stuck or got[each] >= free[each]}
         for message in claim.messages:
             expires_at = message.envelope.expires_at
             late = expires_at is not None and expires_at <= claim.now
@@ -167,14 +180,42 @@ class Consumer:
         if claim.stuck:
             return SOON
         full = len(claim.messages) >= sum(free.values())
-        if claim.messages and not full:
+        more = any(topic not in free and self._room(topic) > 0 for topic in self._open)
+        if claim.messages and not full and not more:
             await self._heard(A_BREATH)  # handlers first, and more may be on its way
         if self._clock.monotonic() - self._looked_ahead < A_WHILE.total_seconds():
-            if self._look.is_set():
+            if more or self._look.is_set():
                 return NOW
             if full:
                 return timedelta.max
-        return await self._look_ahead(group, claim.now)
+        wait = await self._look_ahead(group, claim.now)
+        return NOW if more else wait
+
+    def _next(self) -> dict[str, int]:
+        """Return the topics whose turn it is, with the room for each, and see them as looked at."""
+        free: dict[str, int] = {}
+        left = self._at_once - self._flights.all_taken
+        for topic in self._open:
+            if left <= 0:
+                break
+            if (room := min(self._room(topic), left)) > 0:
+                free[topic] = room
+                left -= room
+        for topic in free:
+            del self._open[topic]  # what is announced from here on opens it again
+        return free
+
+    def _room(self, topic: str) -> int:
+        all_ = self._at_once - self._flights.all_taken
+        return min(all_, self._subscriptions[topic].concurrency - self._flights.taken(topic))
+
+    def _hinted(self, topic: str) -> None:
+        self._open.setdefault(topic)
+        self._look.set()
+
+    def _sweep_within(self, wait: timedelta, *, anew: bool = False) -> None:
+        at = self._clock.monotonic() + wait.total_seconds()
+        self._sweep_at = at if anew else min(at, self._sweep_at)
 
     async def _heard(self, wait: timedelta) -> None:
         """Return when there may be something to claim, and after ``wait`` at the latest."""
@@ -193,14 +234,20 @@ class Consumer:
         )
         self._looked_ahead = self._clock.monotonic()
         if ahead.lapses_at is not None and ahead.lapses_at <= ahead.now:
-            return await self._claim_lapsed(group, topics)
-        return min(
-            (at - ahead.now for at in (ahead.due_at, ahead.lapses_at) if at is not None),
-            default=timedelta.max,
-        )
+            wait = await self._claim_lapsed(group, topics)
+        else:
+            known = (at - ahead.now for at in (ahead.due_at, ahead.lapses_at) if at is not None)
+            wait = min(known, default=timedelta.max)
+        if wait < timedelta.max:
+            self._sweep_within(wait)
+        return wait
 
     async def _claim_lapsed(self, group: asyncio.TaskGroup, topics: Sequence[str]) -> timedelta:
-        """Settle what others have claimed and not settled in time."""
+        """Settle what others have claimed and not settled in time.
+
+        Nothing of it is handled here and now: one of them may be what kills processes, and would
+        take those that it came with along again.
+        """
         claim = await self._store.claim_lapsed(
             topics, consumer=self._name, lease=self._lease, limit=WINDOW
         )
@@ -228,12 +275,16 @@ class Consumer:
 
     def _release(self, topic: str) -> None:
         self._flights.free(topic)
-        if topic in self._behind:
+        if self._open:
             self._look.set()
 
     def _landed(self, message: Claimed, status: str) -> None:
         """Look again if there may be something that could not be claimed before."""
-        if status == "ready" or message.lane is not None or message.topic in self._behind:
+        if status == "ready":  # it has waited for its turn before
+            self._open = {message.topic: None} | self._open
+        elif message.lane is not None:
+            self._open.setdefault(message.topic)
+        if self._open:
             self._look.set()
 
     async def _drain(self) -> None:

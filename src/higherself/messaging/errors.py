@@ -47,6 +47,18 @@ class TopicFull(Unavailable):
         self.topic, self.entity, self.limit = topic, entity, limit
 
 
+class GroupFull(TopicFull):
+    """A group is so far behind that no more events are taken that it would have to be told of."""
+
+    def __init__(self, group: str, entity: str | None, limit: int) -> None:
+        super().__init__(f"group.{group}", entity, limit)
+        self.group = group
+        self.args = (
+            f"the group {group!r} has {limit:,} events to handle, so no more are taken that it is told "
+            f"of: run more workers for it, or end it (`higherself messages unsubscribe {group}`)",
+        )
+
+
 class ChannelClosed(Unavailable):
     """The process is about to stop, and sends no more."""
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -14,27 +13,23 @@ from higherself.db.entities import Entities
 from higherself.db.errors import WriteCollided
 from higherself.db.pool import BRIEF, Database, Transaction
 from higherself.db.queryfile import read_queries
-from higherself.kernel import telemetry
 from higherself.kernel.breaker import BreakerPolicy
 from higherself.kernel.clock import SYSTEM_CLOCK, Clock
 from higherself.kernel.errors import HigherSelfError
 from higherself.kernel.ids import new_id
 from higherself.kernel.tasks import task_group
-from higherself.messaging.consumer import Consumer
+from higherself.messaging.answers import Answers
 from higherself.messaging.envelope import Envelope, MessageId
 from higherself.messaging.memory import MemoryRoad
 from higherself.messaging.model import (
-    Cancelled,
     Claimed,
     Message,
     Prepared,
     Published,
     identifier_of_key,
 )
-from higherself.messaging.ports import Delivery, HandledBefore, MessageStore, Subscription
+from higherself.messaging.ports import HandledBefore, MessageStore
 from higherself.messaging.protocol import (
-    REPLIES,
-    REQUEST,
     AddressBook,
     NoAddressBook,
     Purse,
@@ -44,12 +39,9 @@ from higherself.messaging.roads import Detour, DirectRoad, RequestTimedOut, Road
 from higherself.messaging.spool import SpoolRoad
 from higherself.messaging.statements import alone
 from higherself.messaging.subscribing import Subscriptions
-from higherself.messaging.walking import POLICY, Health, Roads
+from higherself.messaging.walking import POLICY, Health, R, Roads
 
 QUERIES = read_queries("higherself.messaging", "bus.sql")
-
-ANSWERS_AT_ONCE = 256
-"""Answers to requests of this process that are taken at a time."""
 
 Lane = tuple[str | None, str, str]
 """A business, a topic and a partition key: what has an order."""
@@ -119,35 +111,6 @@ class Heard:
             yield tx
 
 
-class Answers:
-    """Answers that come as messages, and who waits for them."""
-
-    def __init__(self) -> None:
-        self.topic = f"{REPLIES}{secrets.token_hex(8)}"
-        self._awaited: dict[str, asyncio.Future[Envelope]] = {}
-
-    def awaited(self, request: MessageId) -> asyncio.Future[Envelope]:
-        """Return what will be the answer to ``request``."""
-        answer: asyncio.Future[Envelope] = asyncio.get_running_loop().create_future()
-        self._awaited[str(request)] = answer
-        return answer
-
-    def give_up(self, request: MessageId) -> None:
-        """Wait no more."""
-        self._awaited.pop(str(request), None)
-
-    async def take(self, delivery: Delivery) -> Cancelled | None:
-        """Hand an answer to who waits for it."""
-        envelope = delivery.envelope
-        answered = envelope.extensions.get(REQUEST, envelope.causation_id)
-        answer = self._awaited.get(str(answered))
-        if answer is None or answer.done():
-            telemetry.count("messaging.answer.unwanted")
-            return Cancelled("nobody waited for this answer any more")
-        answer.set_result(envelope)
-        return None
-
-
 class Exchange:
     """What all views of a bus share. Made by `open_exchange`."""
 
@@ -174,8 +137,9 @@ class Exchange:
         self.subscriptions = Subscriptions(database, clock)
         self.durable: Roads[Road] = Roads(durable, clock, draw, policy)
         self.direct: Roads[DirectRoad] = Roads(direct, clock, draw, policy)
+        self._memory_first = self.direct.roads[:1] == [memory]
         self._group = group
-        self._answers = Answers()
+        self._answers = Answers(store, clock, draw)
         self._answering: asyncio.Task[None] | None = None
         self._detours: dict[Lane, str] = {}
         self._purses: WeakValueDictionary[MessageId, Purse] = WeakValueDictionary()
@@ -220,7 +184,7 @@ class Exchange:
             NobodyHears, NoRoad: no direct road leads there; nothing was handled.
             RequestTimedOut, ...: see `DirectRoad.request`.
         """
-        if self.memory.hears(topic):
+        if self._memory_first and self.memory.hears(topic):
             return await self.memory.request(topic, envelope, timeout=timeout), self.memory.name
         return await self.direct.walk(
             f"a request {envelope.type!r}",
@@ -242,18 +206,16 @@ class Exchange:
         if message.id is None:
             raise AssertionError("a request needs its identifier")
         self._listen_for_answers()
-        answer = self._answers.awaited(message.id)
         until = self.clock.monotonic() + timeout.total_seconds()
-        try:
-            _, road = await self.send(message)
-            left = max(0.0, until - self.clock.monotonic())
-            async with asyncio.timeout(left):
-                return await answer, road
-        except TimeoutError:
-            self._group.create_task(self._withdraw(message.id))
-            raise RequestTimedOut(message.type, to, timeout) from None
-        finally:
-            self._answers.give_up(message.id)
+        async with self._answers.awaited(message.id) as answer:
+            try:
+                _, road = await self.send(message)
+                left = max(0.0, until - self.clock.monotonic())
+                async with asyncio.timeout(left):
+                    return await answer, road
+            except TimeoutError:
+                self._group.create_task(self._withdraw(message.id))
+                raise RequestTimedOut(message.type, to, timeout) from None
 
     @property
     def answers_topic(self) -> str:
@@ -266,11 +228,7 @@ class Exchange:
 
     def _listen_for_answers(self) -> None:
         if self._answering is None or self._answering.done():
-            subscription = Subscription(
-                topic=self._answers.topic, handler=self._answers.take, concurrency=ANSWERS_AT_ONCE
-            )
-            consumer = Consumer(self.store, subscription, clock=self.clock)
-            self._answering = self._group.create_task(consumer.run())
+            self._answering = self._group.create_task(self._answers.run())
 
     async def _withdraw(self, request: MessageId) -> None:
         """Cancel a request that nobody waits for. If that fails, it expires by itself."""
@@ -315,6 +273,8 @@ async def open_exchange(
     *,
     durable: Sequence[Road] = (),
     direct: Sequence[DirectRoad] = (),
+    durable_order: Sequence[str] | None = None,
+    direct_order: Sequence[str] | None = None,
     spool: Path | None = None,
     book: AddressBook | None = None,
     clock: Clock = SYSTEM_CLOCK,
@@ -323,7 +283,9 @@ async def open_exchange(
 ) -> AsyncIterator[Exchange]:
     """Yield an exchange over PostgreSQL and memory, and further roads.
 
-    The order is: PostgreSQL, ``durable``, the ``spool`` (a folder) last; memory, ``direct``.
+    The order is: PostgreSQL, ``durable``, the ``spool`` (a folder) last; memory, ``direct``. Or it is
+    that of ``durable_order`` and ``direct_order``, which name roads; those that they leave out are
+    not used, and the spool is always the last.
     """
     entities = Entities(database, clock)
     postgres = PostgresRoad(outbox, database, entities)
@@ -335,8 +297,8 @@ async def open_exchange(
             store,
             database,
             group,
-            durable=[postgres, *durable, *spooled],
-            direct=[memory, *direct],
+            durable=[*_in_order([postgres, *durable], durable_order), *spooled],
+            direct=_in_order([memory, *direct], direct_order),
             memory=memory,
             book=book or NoAddressBook(),
             entities=entities,
@@ -355,6 +317,13 @@ async def open_exchange(
                 task.cancel()
             if exchange._answering is not None:
                 exchange._answering.cancel()
+
+
+def _in_order(roads: Sequence[R], names: Sequence[str] | None) -> list[R]:
+    if names is None:
+        return list(roads)
+    known = {each.name: each for each in roads}
+    return [known[name] for name in names if name in known]
 
 
 def _what(messages: Sequence[Message]) -> str:

@@ -69,6 +69,7 @@ class Flights:
         self._flights: dict[MessageId, _Flight] = {}
         self._watched: set[str] = set()
         self._taken: Counter[str] = Counter()
+        self.all_taken = 0
         self._arrived: list[_Arrival] = []
         self._arrival, self._empty = asyncio.Event(), asyncio.Event()
         self._store_was, self._we_were = datetime.min.replace(tzinfo=UTC), 0.0
@@ -82,11 +83,13 @@ class Flights:
     def take(self, topic: str) -> None:
         """Keep room for one more message of ``topic``."""
         self._taken[topic] += 1
+        self.all_taken += 1
         self._empty.clear()
 
     def free(self, topic: str) -> None:
         """Keep it no more."""
         self._taken[topic] -= 1
+        self.all_taken -= 1
         if not self._taken[topic]:
             del self._taken[topic]
         if not self._taken:
@@ -198,11 +201,11 @@ class Flights:
         message, subscription = flight.message, flight.subscription
         if outcome is DONE:
             return Settled(message, DELIVERED)
-        settlement = settle(message, outcome, subscription.policy, self._now(), self._draw())
+        settlement = settle(message, outcome, subscription.policy, self.now(), self._draw())
         told = isinstance(settlement, End) and settlement.status != "delivered"
         return Settled(message, settlement, subscription.ended if told else None)
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
         """Return the time by the store's clock, or a little later than that."""
         return self._store_was + timedelta(seconds=self._clock.monotonic() - self._we_were)
 
@@ -240,7 +243,7 @@ class Flights:
         except Exception as error:  # noqa: BLE001  a mistake about one message must not stop the others
             telemetry.warning("messaging.ended.failed", reason=repr(error))
             again = Again(
-                at=self._now() + flight.subscription.policy.ceiling,
+                at=self.now() + flight.subscription.policy.ceiling,
                 attempt=flight.message.attempt,
                 error=f"whoever was to be told of the end failed: {error!r}",
             )

@@ -14,9 +14,16 @@ from higherself.kernel.errors import HigherSelfError
 from higherself.kernel.ids import new_id
 from higherself.kernel.jsonvalue import JsonValue, check_json
 from higherself.messaging.envelope import MessageId
-from higherself.messaging.errors import MessageMalformed, MessageTooLarge, TopicFull
+from higherself.messaging.errors import (
+    GroupFull,
+    MessageMalformed,
+    MessageTooLarge,
+    TopicFull,
+)
 from higherself.messaging.model import Message, Prepared, Published, When, identifier_of_key
+from higherself.messaging.patterns import EVENTS, GROUPS, group_topic
 from higherself.messaging.statements import PARTS, QUERIES, alone, encoded
+from higherself.messaging.subscribing import Subscriptions
 from higherself.messaging.together import Rows, Together, batches, which_are_new
 
 LARGEST = 1_000_000
@@ -46,6 +53,7 @@ class PostgresOutbox:
         self._database, self._aside, self._clock = database, aside, clock
         self._most_due = most_due
         self._room: dict[_Queue, tuple[int, float]] = {}
+        self._groups = Subscriptions(aside, clock)
         self._counting = asyncio.Lock()
         self._together = Together(self._stored_alone, clock)
         self._to_wake: set[str] = set()
@@ -62,7 +70,7 @@ class PostgresOutbox:
 
         Raises
             MessageMalformed, MessageTooLarge, NotJson, TooManyHops: nothing was stored.
-            TopicFull: nothing was stored; the transaction may go on without it, or begin again later.
+            TopicFull, GroupFull: nothing was stored; the transaction may go on without it, or begin again later.
         """
         prepared = await self.prepared(*messages)
         new: set[MessageId] = set()
@@ -160,11 +168,20 @@ class PostgresOutbox:
         return MessageId(new_id(self._clock.now()))
 
     async def _require_room(self, messages: Sequence[Message]) -> None:
-        if len(messages) == 1:
+        if len(messages) == 1 and messages[0].topic != EVENTS:
             await self._require_room_in((messages[0].topic, messages[0].entity), 1)
             return
-        for queue, wanted in Counter((each.topic, each.entity) for each in messages).items():
-            await self._require_room_in(queue, wanted)
+        wanted: Counter[_Queue] = Counter()
+        for each in messages:
+            if each.topic != EVENTS:
+                wanted[each.topic, each.entity] += 1
+                continue
+            # An event is stored as a copy for each group. If one of them is full, the event has to
+            # wait: to leave that group out would be a loss, and nobody would hear of it.
+            for group in await self._groups.groups_for(each.type, each.entity):
+                wanted[group_topic(group), each.entity] += 1
+        for queue, count in wanted.items():
+            await self._require_room_in(queue, count)
 
     async def _require_room_in(self, queue: _Queue, wanted: int) -> None:
         if self._take_room(queue, wanted):
@@ -189,6 +206,8 @@ class PostgresOutbox:
         room: int = self._most_due - row["backlog"]
         if room <= 0:
             telemetry.count("messaging.topic.refused", topic=topic)
+            if topic.startswith(GROUPS):
+                raise GroupFull(topic.removeprefix(GROUPS), entity, self._most_due)
             raise TopicFull(topic, entity, self._most_due)
         return room
 

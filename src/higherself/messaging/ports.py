@@ -64,6 +64,14 @@ class MessageStore(Protocol):
         """
         ...
 
+    async def answers(self, topic: str, known: Sequence[MessageId], limit: int) -> list[Claimed]:
+        """Return messages of ``topic`` that have not ended, but for those that are ``known``.
+
+        For a topic that one process reads alone: they are under no lease, and to be settled with
+        the number that they have.
+        """
+        ...
+
     def once(self, message: Claimed) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction for the effects of handling ``message``, which it delivers with them.
 
@@ -80,9 +88,15 @@ class MessageStore(Protocol):
         ...
 
     def listen(
-        self, topics: Sequence[str], wake: Callable[[], None]
+        self,
+        topics: Sequence[str],
+        wake: Callable[[str], None],
+        told: Callable[[Claimed], None] | None = None,
     ) -> "AbstractAsyncContextManager[Listener]":
-        """Call ``wake``, while the block runs, whenever there may be something to look at."""
+        """Call ``wake`` with a topic, while the block runs, whenever it may have something.
+
+        Or ``told`` with an answer that has come and is handed over at once: it has not ended by that.
+        """
         ...
 
 

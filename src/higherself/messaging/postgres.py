@@ -1,9 +1,10 @@
 """The PostgreSQL channel: messages are rows, leases are columns, and everything is one transaction."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from psycopg.errors import UniqueViolation
@@ -11,14 +12,21 @@ from psycopg.errors import UniqueViolation
 from higherself.db.notifications import RELAXED_POLL, Notifications
 from higherself.db.pool import BRIEF, Database, Transaction, open_database
 from higherself.kernel.clock import SYSTEM_CLOCK, Clock
-from higherself.kernel.tasks import in_background, task_group
+from higherself.kernel.tasks import in_background
 from higherself.messaging.envelope import MessageId
 from higherself.messaging.errors import LeaseLost
 from higherself.messaging.model import Ahead, Claim, Claimed, Prepared
 from higherself.messaging.outbox import MOST_DUE, PostgresOutbox
 from higherself.messaging.ports import Ended, HandledBefore, LeaseKeeper, Listener, Settled
 from higherself.messaging.settlement import DELIVERED, Again, End
-from higherself.messaging.statements import PARTS, QUERIES, alone, claimed_of, encoded
+from higherself.messaging.statements import (
+    PARTS,
+    QUERIES,
+    alone,
+    claimed_of,
+    encoded,
+    said_at_once,
+)
 from higherself.messaging.together import AT_ONCE, CHARACTERS_AT_ONCE
 
 SESSION_SETTINGS = {
@@ -100,6 +108,12 @@ class PostgresMessages:
         now = rows[0][0] if rows else await self._now()
         return Claim(messages=_in_order(rows, 1), now=now, asked=asked)
 
+    async def answers(self, topic: str, known: Sequence[MessageId], limit: int) -> list[Claimed]:
+        """Return messages of ``topic`` that have not ended, under no lease."""
+        asked = {"topic": topic, "known": list(known), "limit": limit}
+        async with alone(self._aside) as tx:
+            return list(map(claimed_of, await tx.tuples(QUERIES["read_answers"], asked)))
+
     async def settle(
         self, settled: Sequence[Settled], *, wake: Sequence[str] = ()
     ) -> set[MessageId]:
@@ -144,12 +158,28 @@ class PostgresMessages:
 
     @asynccontextmanager
     async def listen(
-        self, topics: Sequence[str], wake: Callable[[], None]
+        self,
+        topics: Sequence[str],
+        wake: Callable[[str], None],
+        told: Callable[[Claimed], None] | None = None,
     ) -> AsyncIterator[Listener]:
-        """Call ``wake``, while the block runs, whenever one of ``topics`` was notified."""
+        """Call ``wake`` with each of ``topics`` that is notified, while the block runs.
+
+        Or ``told``, if the notification says what has come.
+        """
+
+        def call(topic: str, said: str) -> None:
+            if said and told is not None:
+                told(said_at_once(said))
+            else:
+                wake(topic)
+
         hub = Notifications(self._url, self._aside.inspection, self._clock)
-        async with in_background(_tell(hub, topics, wake)):
-            yield hub
+        with ExitStack() as stack:
+            for topic in topics:
+                stack.enter_context(hub.calling(f"message.{topic}", partial(call, topic)))
+            async with in_background(hub.run()):
+                yield hub
 
     async def _now(self) -> datetime:
         async with alone(self._aside) as tx:
@@ -201,20 +231,6 @@ class _Keeper:
         async with alone(self._database) as tx:
             rows = await tx.many(QUERIES["renew_leases"], held)
         return {row["message_id"] for row in rows}
-
-
-async def _tell(hub: Notifications, topics: Sequence[str], wake: Callable[[], None]) -> None:
-    async with task_group() as group:
-        group.create_task(hub.run())
-        for topic in topics:
-            group.create_task(_watch(hub, f"message.{topic}", wake))
-
-
-async def _watch(hub: Notifications, channel: str, wake: Callable[[], None]) -> None:
-    with hub.subscribe(channel) as subscription:
-        while True:
-            if await subscription.wait():
-                wake()
 
 
 async def _stored(tx: Transaction, settled: Sequence[Settled]) -> set[MessageId]:

@@ -12,10 +12,10 @@
 WITH published AS (
     {insert_messages}
     ON CONFLICT (message_id) DO NOTHING
-    RETURNING message_id, topic, due_at
+    RETURNING {told_at_once}
 ), woken AS MATERIALIZED (
-    SELECT pg_notify('message.' || topic, '')
-    FROM (SELECT DISTINCT topic FROM published
+    SELECT pg_notify('message.' || topic, said)
+    FROM (SELECT DISTINCT topic, said FROM published
           WHERE due_at <= statement_timestamp() + %(soon)s::interval) AS hasty
     WHERE %(wake)s AND (
         NOT %(unless_busy)s
@@ -44,6 +44,16 @@ FROM json_to_recordset(%(messages)s::json) AS given (
     expires_at timestamptz, lifetime interval, hop_count smallint, extensions json, data json,
     idempotency_key text, priority smallint, not_before timestamptz, delay interval, after uuid
 )
+
+-- name: told_at_once :many
+-- A part of them: what a notification says. An answer goes along whole, if there is room, to the one
+-- process that waits for it: only it and who answers know the name of that topic, which is drawn.
+message_id, topic, due_at,
+    CASE
+        WHEN topic LIKE 'reply.%%' AND octet_length(data::text) < 7000
+            AND octet_length(row_to_json(message)::text) < 7900
+        THEN row_to_json(message)::text ELSE ''
+    END AS said
 
 -- name: wake_consumers :many
 -- Tell whoever listens that topics have something to look at. Lost if nobody listens.
@@ -182,6 +192,17 @@ SELECT
     statement_timestamp() AS now, seen.met, (SELECT count(*) FROM parked) AS parked, leased.*
 FROM (SELECT count(*) AS met FROM candidate) AS seen LEFT JOIN leased ON true;
 
+-- name: read_answers :many
+-- What has come for a process that asked, whose topic nobody else reads: so nothing is leased, and
+-- nothing written, before whoever waits has it. Served by message_ready.
+SELECT
+    message_id, topic, entity, source, type, subject, time, partition_key, correlation_id,
+    causation_id, expires_at, hop_count, extensions, data, sequence, lane, attempt, lapses, lease
+FROM message
+WHERE topic = %(topic)s AND status = 'ready' AND due_at <= statement_timestamp()
+    AND message_id <> ALL(%(known)s::uuid[])
+ORDER BY priority, due_at, sequence LIMIT %(limit)s;
+
 -- name: look_ahead :one
 -- When there will be something to claim that was not due `since` then, and when the first lease runs
 -- out (our own have as long again, see claim_lapsed). Served by message_ready, message_in_flight.
@@ -303,16 +324,17 @@ WITH delivered AS (
     {insert_messages}
     WHERE given.after IN (SELECT message_id FROM delivered)
     ON CONFLICT (message_id) DO NOTHING
-    RETURNING message_id, topic, due_at
+    RETURNING {told_at_once}
 ), woken AS MATERIALIZED (
-    SELECT pg_notify('message.' || topic, '')
-    FROM (SELECT DISTINCT topic FROM published
+    SELECT pg_notify('message.' || topic, said)
+    FROM (SELECT DISTINCT topic, said FROM published
           WHERE due_at <= statement_timestamp() + %(soon)s::interval) AS hasty
     WHERE pg_try_advisory_xact_lock(hashtextextended('higherself.message.wake', 0))
 )
 SELECT
     message_id,
-    CASE WHEN NOT EXISTS (SELECT FROM woken) THEN (SELECT array_agg(DISTINCT topic) FROM published) END
+    -- (Counted, not asked for EXISTS: that would stop, and notify nobody else, at the first row.)
+    CASE WHEN (SELECT count(*) FROM woken) = 0 THEN (SELECT array_agg(DISTINCT topic) FROM published) END
         AS asleep
 FROM delivered;
 

@@ -34,7 +34,7 @@ LAPSED = "the process that handled it died, hung or lost its connection"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
-    """It is offered again ``at`` an instant. ``attempt``: how many count so far."""
+    """It is offered again ``at`` an instant; ``attempt``: how many count so far."""
 
     at: datetime
     attempt: int
@@ -96,7 +96,7 @@ def _after_failure(
     message: Claimed, policy: RetryPolicy, now: datetime, reason: str, wait: timedelta | None
 ) -> Settlement:
     reason = _short(reason)
-    error = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} attempt {message.attempt}: {reason}"
+    error = _error(message, now, reason)
     if wait is None:
         pauses = policy.when_dead == "pause"
         return End(status="dead", reason=reason, error=error, pauses=pauses)
@@ -105,6 +105,10 @@ def _after_failure(
         reason = f"there was no time for another attempt, after: {reason}"
         return End(status="expired", reason=_short(reason), error=error)
     return Again(at=now + wait, attempt=message.attempt, error=error)
+
+
+def _error(message: Claimed, now: datetime, reason: str) -> str:
+    return f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} attempt {message.attempt}: {reason}"
 
 
 def _wait(failures: int, policy: RetryPolicy, draw: float) -> timedelta:

@@ -2,16 +2,22 @@
 
 import json
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any
+from uuid import UUID
+
+from pydantic_core import from_json
 
 from higherself.db.pool import Database, Row, Transaction
 from higherself.db.queryfile import Slots, read_queries
-from higherself.messaging.envelope import Envelope
+from higherself.messaging.envelope import Envelope, MessageId
 from higherself.messaging.model import Claimed
 
 QUERIES = read_queries("higherself.messaging")
 
-PARTS: Slots = {name: QUERIES[name] for name in ("insert_messages", "deliver_messages")}
+PARTS: Slots = {
+    name: QUERIES[name] for name in ("insert_messages", "told_at_once", "deliver_messages")
+}
 """What statements of several parts are made of."""
 
 encoded = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -75,4 +81,25 @@ def claimed_of(row: tuple[Any, ...]) -> Claimed:
         attempt=attempt,
         lapses=lapses,
         lease=lease,
+    )
+
+
+def said_at_once(row: str) -> Claimed:
+    """Return the message that a notification holds (`told_at_once`): the row as JSON."""
+    said: dict[str, Any] = from_json(row)
+    expires_at = said["expires_at"]
+    envelope = {
+        **said,
+        "message_id": MessageId(UUID(said["message_id"])),
+        "time": datetime.fromisoformat(said["time"]),
+        "expires_at": None if expires_at is None else datetime.fromisoformat(expires_at),
+    }
+    return Claimed(
+        envelope=envelope_of(envelope),
+        topic=said["topic"],
+        sequence=said["sequence"],
+        lane=said["lane"],
+        attempt=said["attempt"],
+        lapses=said["lapses"],
+        lease=said["lease"],
     )

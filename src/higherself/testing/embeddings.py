@@ -11,7 +11,6 @@ have a ``/rerank`` beside ``/embeddings``; OpenAI's is that of the servers that 
 """
 
 import argparse
-import asyncio
 import base64
 import json
 import random
@@ -26,17 +25,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from higherself.kernel.clock import SYSTEM_CLOCK
 from higherself.knowledge.ports import Vectors
-from higherself.testing.listening import Request, http_answer, listening, read_request
+from higherself.testing.listening import (
+    PAGE,
+    UNANSWERED,
+    Answer,
+    HttpServer,
+    Request,
+    listening,
+)
 from higherself.testing.meaning import meaning as meaning  # also for who asks here
 from higherself.testing.protocol import FAULTS as FAULTS
 from higherself.testing.protocol import Fault as Fault
 from higherself.testing.protocol import Refused
 from higherself.testing.protocol import tokens_of as tokens_of
 from higherself.testing.reranking import OPENAI_RERANKERS, VOYAGE_RERANKERS, Window, scored
-
-PAGE = b"<!DOCTYPE html><html><body>Bad gateway</body></html>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +140,11 @@ class Vendor:
         return json.dumps({"error": told}).encode()
 
 
-class EmbeddingServer:
-    """Both vendors on one port of the loopback interface. ``connections`` counts them."""
+class EmbeddingServer(HttpServer):
+    """Both vendors on one port of the loopback interface."""
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.connections = 0
         self.openai = Vendor("openai", dict(OPENAI_MODELS), dict(OPENAI_RERANKERS), 2_048)
         self.voyage = Vendor("voyage", dict(VOYAGE_MODELS), dict(VOYAGE_RERANKERS), 1_000)
 
@@ -156,46 +158,16 @@ class EmbeddingServer:
         """For VOYAGE_BASE_URL."""
         return f"http://127.0.0.1:{self.port}/voyage/v1"
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection until it ends."""
-        self.connections += 1
-        try:
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
-                while await self._exchange(reader, writer):
-                    pass
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
-
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Read a request and answer it; return whether the connection goes on."""
-        request = await read_request(reader)
+    def answer(self, request: Request) -> Answer:
+        """Return what the vendor that is asked would answer, or the fault that is due."""
         under, _, route = request.path.rpartition("/")
         vendor = {"/openai/v1": self.openai, "/voyage/v1": self.voyage}.get(under)
         if vendor is None or route not in ("embeddings", "rerank"):
-            writer.write(http_answer(404, b'{"detail": "Not Found"}'))
-            return True
+            return Answer(404, b'{"detail": "Not Found"}')
         fault = vendor.next_fault()
         make = _embeddings if route == "embeddings" else _scores
-        status, more, answer = _answered(vendor, fault, request, make)
-        match fault:
-            case "hang":
-                await reader.read()  # until the other side gives up
-                return False
-            case "dropped":
-                return False
-            case "cut":
-                writer.write(http_answer(status, answer, more)[: -len(answer) // 2])
-                await writer.drain()
-                return False
-            case "slow":
-                await SYSTEM_CLOCK.sleep(vendor.late)
-            case _:
-                pass
-        writer.write(http_answer(status, answer, more))
-        await writer.drain()
-        return True
+        status, headers, body = _answered(vendor, fault, request, make)
+        return Answer(status, body, headers, fault, vendor.late)
 
 
 def _answered(
@@ -228,7 +200,7 @@ def _answered(
             query=asked.get("query"),
             input_type=asked.get("input_type"),
             dimensions=asked.get("dimensions", asked.get("output_dimension")),
-            status=0 if fault in ("hang", "dropped", "cut") else status,
+            status=0 if fault in UNANSWERED else status,
             fault=fault,
         )
     )

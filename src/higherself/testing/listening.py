@@ -1,24 +1,23 @@
-"""What the local servers of tests share: a thread with a listener, and a little of HTTP."""
+"""What the local servers of tests share: a thread with a listener, a little of HTTP, and bad manners."""
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
+from higherself.kernel.clock import SYSTEM_CLOCK
 
-class Conversing(Protocol):
-    """Answers what comes in on a connection."""
+PAGE = b"<!DOCTYPE html><html><body>Bad gateway</body></html>"
+"""What a proxy answers when the server behind it does not."""
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection until it ends."""
-        ...
-
-
-S = TypeVar("S", bound=Conversing)
+UNANSWERED = frozenset({"hang", "dropped", "cut"})
+"""Faults after which nobody has the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,68 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered, and how.
+
+    ``fault``: "hang" (no answer, ever), "dropped" (the connection is closed without one), "cut" (in
+    the middle of it), "slow" (``late``); any other is in the answer itself.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fault: str | None = None
+    late: timedelta = timedelta()
+
+
+class HttpServer(ABC):
+    """Answers requests, badly if that is asked for. ``connections`` counts them."""
+
+    connections = 0
+
+    @abstractmethod
+    def answer(self, request: Request) -> Answer:
+        """Return the answer to a request."""
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection until it ends."""
+        self.connections += 1
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while await _deliver(self.answer(await read_request(reader)), reader, writer):
+                    pass
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def _deliver(
+    answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> bool:
+    """Write an answer, and return whether the connection goes on."""
+    raw = http_answer(answer.status, answer.body, answer.headers)
+    match answer.fault:
+        case "hang":
+            await reader.read()  # until the other side gives up
+        case "cut":
+            writer.write(raw[: -len(answer.body) // 2])
+            await writer.drain()
+        case "slow":
+            await SYSTEM_CLOCK.sleep(answer.late)
+        case _:
+            pass
+    if answer.fault in UNANSWERED:
+        return False
+    writer.write(raw)
+    await writer.drain()
+    return True
+
+
+S = TypeVar("S", bound=HttpServer)
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request:

@@ -10,7 +10,6 @@ Completions. What it says is scripted, or that of a behaviour: `plausible`, or t
 """
 
 import argparse
-import asyncio
 import json
 import sys
 import threading
@@ -21,8 +20,14 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal, get_args
 
-from higherself.kernel.clock import SYSTEM_CLOCK
-from higherself.testing.listening import Request, http_answer, listening, read_request
+from higherself.testing.listening import (
+    PAGE,
+    UNANSWERED,
+    Answer,
+    HttpServer,
+    Request,
+    listening,
+)
 from higherself.testing.obedience import Heard as Heard
 from higherself.testing.obedience import Obedient as Obedient
 from higherself.testing.obedience import Said as Said
@@ -51,7 +56,6 @@ Fault = Literal[
     "unmeasured",  # the right answer, without usage
 ]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
-PAGE = b"<!DOCTYPE html><html><body>Bad gateway</body></html>"
 Behaviour = Callable[[Heard], Said]
 
 _REFUSALS: dict[str, tuple[int, str, str]] = {
@@ -79,7 +83,7 @@ class Received:
 
 
 @dataclass(slots=True)
-class ModelServer:
+class ModelServer(HttpServer):
     """Both vendors on one port of the loopback interface. Everything may be changed while it runs.
 
     ``failing`` is the fault of every request; before that, what was scripted is used up: a fault, or
@@ -92,7 +96,6 @@ class ModelServer:
     wait: timedelta = timedelta(seconds=1)
     late: timedelta = timedelta(milliseconds=300)
     requests: list[Received] = field(default_factory=list)
-    connections: int = 0
     _script: deque[Fault | Said | None] = field(default_factory=deque)
 
     @property
@@ -114,48 +117,18 @@ class ModelServer:
         self._script.clear()
         self.failing = None
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection until it ends."""
-        self.connections += 1
-        try:
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
-                while await self._exchange(reader, writer):
-                    pass
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
-
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Read a request and answer it; return whether the connection goes on."""
-        request = await read_request(reader)
+    def answer(self, request: Request) -> Answer:
+        """Return what the vendor that is asked would answer, or the fault that is due."""
         protocol = _PROTOCOLS.get(request.path.partition("?")[0])
         if protocol is None:
-            writer.write(http_answer(404, b'{"error": {"message": "Not Found"}}'))
-            return True
+            return Answer(404, b'{"error": {"message": "Not Found"}}')
         item = self._script.popleft() if self._script else self.failing
         fault = item if isinstance(item, str) else None
         received = _received(protocol, request, fault)
         self.requests.append(received)
         status, body, headers = self._answered(protocol, received, item)
-        received.status = 0 if fault in ("hang", "dropped", "cut") else status
-        match fault:
-            case "hang":
-                await reader.read()  # until the other side gives up
-                return False
-            case "dropped":
-                return False
-            case "cut":
-                writer.write(http_answer(status, body, headers)[: -len(body) // 2])
-                await writer.drain()
-                return False
-            case "slow":
-                await SYSTEM_CLOCK.sleep(self.late)
-            case _:
-                pass
-        writer.write(http_answer(status, body, headers))
-        await writer.drain()
-        return True
+        received.status = 0 if fault in UNANSWERED else status
+        return Answer(status, body, headers, fault, self.late)
 
     def _answered(
         self, protocol: "Protocol", received: Received, item: Fault | Said | None

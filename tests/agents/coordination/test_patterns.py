@@ -13,6 +13,7 @@ from higherself.agents.coordination import (
     HandedOff,
     PersonAnswered,
     Refused,
+    Reject,
     Target,
     TimerDue,
     Unreachable,
@@ -141,6 +142,18 @@ def test_the_best_bid_has_the_task_and_the_next_one_if_that_fails() -> None:
     assert isinstance(seen.end.outcome, dict)
     assert seen.end.outcome["agent"] == "ana"
     assert [each["agent"] for each in seen.end.outcome["bids"]] == ["bo", "ana"]
+    assert seen.rejected == []
+
+
+def test_who_bid_and_was_not_chosen_is_told_once_nobody_may_need_it() -> None:
+    seen = auction()
+    for number, (agent, price) in enumerate({"ana": 10, "bo": 5, "cy": 7}.items(), start=1):
+        bid = Bid(f"translate/{number}", agent, price=price, seconds=60)
+        seen.happens_to(bid.task, lambda task, bid=bid: bid)  # type: ignore[misc]
+    seen.happens_to("translate/4", lambda task: Failed(task, "boom"))
+    assert seen.rejected == []
+    seen.answer("translate/5", "hola", "cy")
+    assert seen.rejected == [Reject("translate/1", "ana", "translate", "cy was chosen")]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from higherself.agents.coordination import (
     Escalate,
     Event,
     Plan,
+    Reject,
     SetTimer,
     Started,
     State,
@@ -35,6 +36,7 @@ class World:
     open: dict[str, Ask] = field(default_factory=dict)
     timers: dict[str, datetime] = field(default_factory=dict)
     escalated: list[Escalate] = field(default_factory=list)
+    rejected: list[Reject] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -73,6 +75,8 @@ class World:
                 self.timers[timer] = due_at
             case CancelTimer(timer):
                 del self.timers[timer]
+            case Reject():
+                self.rejected.append(command)
             case Escalate():
                 self.escalated.append(command)
             case End():

@@ -15,8 +15,9 @@ STAGES = 3
 class Plan:
     """How a worker works.
 
-    ``skew``: by how many hours its clock is wrong. ``nats``: the server that it drains, and where
-    its monitoring answers.
+    ``at_once``: how many messages it handles at a time, with a handful of connections. ``skew``: by
+    how many hours its clock is wrong. ``nats``: the server that it drains, and where its monitoring
+    answers.
     """
 
     url: str
@@ -24,6 +25,7 @@ class Plan:
     agents: int = 3
     seconds: float = 0.0
     concurrency: int = 4
+    at_once: int = 24
     lease_seconds: float = 1.5
     attempts: int = 60
     skew: float = 0.0

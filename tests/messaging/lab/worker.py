@@ -97,7 +97,12 @@ async def main(plan: Plan) -> None:
             for number in range(plan.agents)
         ]
         consumer = Consumer(
-            channel.store, *agents, lease=plan.lease, clock=clock, grace=timedelta(seconds=8)
+            channel.store,
+            *agents,
+            lease=plan.lease,
+            clock=clock,
+            grace=timedelta(seconds=8),
+            at_once=plan.at_once,
         )
         if plan.nats is not None:
             settings = NatsSettings(url=plan.nats, monitoring=plan.monitoring)

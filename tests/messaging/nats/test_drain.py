@@ -14,9 +14,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.messaging.gate import gate_before
 from tests.messaging.nats import drainer
-from tests.messaging.nats.cutting import tcp_gate
+from tests.messaging.proxy import before_port, before_postgres
 from tests.messaging.rig import Rig, identified, message, until
 
 from higherself.db.pool import Database, open_database
@@ -192,17 +191,16 @@ async def test_drains_that_are_killed_and_frozen_lose_nothing_and_keep_the_order
 
 
 async def test_it_waits_for_postgresql_and_goes_on(messages_url: str, nats: Nats) -> None:
-    async with gate_before(messages_url) as gate, draining(gate.url, nats) as drain:
+    async with before_postgres(messages_url) as proxy, draining(proxy.url, nats) as drain:
         await nats.durable.send(*in_order(20, 2))
         await until(lambda: len(stored(messages_url)) == 20)
         await until(lambda: is_empty(nats))
-        gate.shut()
+        proxy.cut("reset")
         await nats.durable.send(*(identified(message(n, partition_key="a")) for n in range(20, 40)))
         await asyncio.sleep(1)
         assert len(stored(messages_url)) == 20
         assert await nats.durable.pending() == 20
-        gate.open()
-        gate.is_shut = False
+        proxy.heal()
         await until(lambda: len(stored(messages_url)) == 40)
         assert drain.works
     assert_whole(messages_url, 40)
@@ -247,17 +245,17 @@ async def test_a_connection_on_which_nothing_moves_is_noticed_and_mended(
     messages_url: str, steady: NatsServer, key: bytes
 ) -> None:
     loop = asyncio.get_running_loop()
-    async with tcp_gate(steady.port) as gate:
-        settings = steady.settings(url=f"nats://127.0.0.1:{gate.port}")
+    async with before_port(steady.port) as proxy:
+        settings = steady.settings(url=f"nats://127.0.0.1:{proxy.port}")
         async with open_nats(settings, key) as nats, draining(messages_url, nats):
             await nats.durable.send(*in_order(5, 1))
-            gate.jam()
+            proxy.cut("jam")
             jammed_at = loop.time()
             await until(lambda: nats.link.wire is None)
             assert loop.time() - jammed_at < 5
             with pytest.raises(Unavailable):
                 await nats.durable.send(identified(message(5)))
-            gate.open()
+            proxy.heal()
             opened_at = loop.time()
             async with asyncio.timeout(5):
                 await nats.link.when_up()

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from tests.messaging.bus_rig import SOON, exchange_on
-from tests.messaging.gate import gate_before
+from tests.messaging.proxy import before_postgres
 from tests.messaging.rig import until
 
 from higherself.db.pool import Database, open_database
@@ -56,9 +56,9 @@ async def test_while_postgresql_is_away_messages_go_by_nats_and_come_in_order(
         handled.append(delivery.data)
 
     async with (
-        gate_before(messages_url) as gate,
-        open_database(gate.url, connections=4) as cut_off,
-        exchange_on(gate.url, cut_off, durable=[nats.durable]) as here,
+        before_postgres(messages_url) as proxy,
+        open_database(proxy.url, connections=4) as cut_off,
+        exchange_on(proxy.url, cut_off, durable=[nats.durable]) as here,
         exchange_on(messages_url, database) as there,
         in_background(nats.drain(there.outbox, database).run()),
     ):
@@ -72,13 +72,12 @@ async def test_while_postgresql_is_away_messages_go_by_nats_and_come_in_order(
             return receipt.road
 
         assert [await send() for _ in range(3)] == ["postgres"] * 3
-        gate.shut()
+        proxy.cut("reset")
         began = loop.time()
         assert await send() == "nats"
         assert loop.time() - began < 5
         assert [await send() for _ in range(3)] == ["nats"] * 3
-        gate.is_shut = False
-        gate.open()
+        proxy.heal()
         await until(lambda: nothing_waits(nats))
 
         async def returned() -> bool:
@@ -129,3 +128,38 @@ async def test_when_nats_is_away_requests_go_by_postgresql(
         async with elsewhere.consuming(elsewhere.serving("agent:echo", answer)):  # type: ignore[arg-type]
             reply = await bus.request("agent:echo", "ask", 1, timeout=timedelta(seconds=10))
         assert (reply.road, reply.data) == ("postgres", 1)
+
+
+async def test_nats_is_taken_first_where_it_is_preferred(
+    messages_url: str, database: Database, mortal: NatsServer, key: bytes
+) -> None:
+    """Durable and direct, though both ends are in one process; and back to PostgreSQL without it."""
+    handled: list[object] = []
+
+    async def handle(delivery: Delivery) -> object:
+        handled.append(delivery.data)
+        return delivery.data
+
+    async with (
+        open_nats(mortal.settings(), key) as nats,
+        exchange_on(
+            messages_url,
+            database,
+            durable=[nats.durable],
+            direct=[nats.direct],
+            durable_order=("nats", "postgres"),
+            direct_order=("nats", "memory"),
+        ) as exchange,
+        in_background(nats.drain(exchange.outbox, database).run()),
+    ):
+        await asyncio.wait_for(nats.link.when_up(), 10)
+        bus = bus_of(exchange, OPERATOR)
+        async with bus.consuming(bus.serving("agent:echo", handle)):  # type: ignore[arg-type]
+            reply = await bus.request("agent:echo", "ask", 1, timeout=SOON)
+            sent = await bus.send("agent:echo", "note", 2)
+            assert (reply.road, sent.road) == ("nats", "nats")
+            await until(lambda: len(handled) == 2)
+            mortal.kill()
+            assert (await bus.send("agent:echo", "note", 3)).road == "postgres"
+            await until(lambda: len(handled) == 3)
+    assert handled == [1, 2, 3]

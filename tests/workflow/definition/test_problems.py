@@ -437,7 +437,7 @@ MISTAKES = [
         "version: 1\n",
         "version: 1\nschema: {type: strin}\n",
         [
-            "3:9: schema: this is no JSON Schema at type: 'strin' is not valid under any of the given schemas"
+            "3:9: schema: this is no JSON Schema at type: \"strin\" is not valid under any of the schemas listed in the 'anyOf' keyword"
         ],
     ),
     (

@@ -16,8 +16,10 @@ from higherself.workflow.errors import (
     DefinitionChanged,
     EventRefused,
     InstanceFinished,
+    NotEntitled,
     NothingToDecide,
 )
+from higherself.workflow.machine import Decided, Paused
 
 pytestmark = [pytest.mark.postgres, pytest.mark.anyio]
 
@@ -279,3 +281,23 @@ async def test_lists_page_and_filter(bench: Bench) -> None:
     assert (await bench.engine.page(limit=2, counted=None)).total == 7
     (listed,) = await bench.engine.overview()
     assert (listed.name, listed.versions, listed.unfinished) == ("under_test", (1,), 4)
+
+
+async def test_steering_counts_once_for_an_id(bench: Bench) -> None:
+    await bench.define(
+        "  a: {approval: {roles: [owner], approved: {to: b}, rejected: {to: c}}}\n"
+        "  b: {approval: {roles: [owner], approved: {to: c}, rejected: {to: c}}}\n"
+        "  c: {final: true}\n"
+    )
+    instance = await bench.start()
+    approved = Decided("approved", by="ada", roles=("owner",))
+    assert await bench.engine.steer(instance, approved, id="n/1") is not None
+    assert await bench.engine.steer(instance, approved, id="n/1") is None
+    assert (await bench.engine.get(instance)).instance.state == "b"
+    paused = await bench.engine.steer(instance, Paused(by="ada"), id="n/2")
+    again = await bench.engine.steer(instance, Paused(by="ada"), id="n/3")
+    assert paused is not None
+    assert again is not None
+    assert (paused.outcome, again.outcome) == ("taken", "ignored")
+    with pytest.raises(NotEntitled):
+        await bench.engine.steer(instance, Decided("approved", by="eve"), id="n/4")

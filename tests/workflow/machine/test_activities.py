@@ -201,7 +201,7 @@ def test_a_result_off_the_schema_is_a_failed_attempt() -> None:
         head="schema: {properties: {n: {type: integer}}}",
     ).start()
     world.complete("many")
-    assert "does not fit the schema: 'many' is not of type 'integer'" in world.reason
+    assert 'does not fit the schema: "many" is not of type "integer"' in world.reason
     world.complete(3)
     assert world.status == "completed"
 

@@ -41,7 +41,7 @@ def test_starting_twice_changes_nothing() -> None:
     pytest.param({"n": float("nan")}, "n cannot be stored as JSON", id="no JSON"),
     pytest.param({"n": "x" * 300_000}, "the context takes no 300,008 bytes", id="too large"),
     pytest.param({"n": "many"}, "context.n does not fit the schema", id="off the schema"),
-    pytest.param({}, "the context does not fit the schema: 'n' is a required", id="incomplete"),
+    pytest.param({}, 'the context does not fit the schema: "n" is a required', id="incomplete"),
 ])  # fmt: skip
 def test_a_context_that_cannot_be_is_refused(context: dict[str, object], says: str) -> None:
     schema = "schema: {required: [n], properties: {n: {type: integer}}}"

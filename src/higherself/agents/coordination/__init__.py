@@ -13,6 +13,7 @@ from higherself.agents.coordination.commands import (
     Command,
     End,
     Escalate,
+    Reject,
     SetTimer,
 )
 from higherself.agents.coordination.events import (
@@ -64,6 +65,7 @@ __all__ = [
     "PlanRejected",
     "Preference",
     "Refused",
+    "Reject",
     "SetTimer",
     "Started",
     "State",

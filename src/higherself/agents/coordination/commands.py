@@ -35,6 +35,19 @@ class CancelTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Reject:
+    """Tell an agent that what it offered is not needed; ``task`` is the asking that it bid for.
+
+    Said when all has ended: until then it may have to step in for whoever was chosen.
+    """
+
+    task: str
+    agent: str
+    type: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetTimer:
     """Send `TimerDue` at ``due_at``."""
 
@@ -69,4 +82,4 @@ class End:
     type: str = ""
 
 
-Command = Ask | CancelTask | SetTimer | CancelTimer | Escalate | End
+Command = Ask | CancelTask | Reject | SetTimer | CancelTimer | Escalate | End

@@ -100,11 +100,6 @@ class PostgresCollaborations:
         async with self._database.reading() as tx:
             return await tx.maybe(QUERIES["find_asked"], {"message_id": message})
 
-    async def handed(self, message: UUID) -> list[Row]:
-        """Return the messages by which agents handed it on, the latest first, then the first one."""
-        async with self._database.reading() as tx:
-            return await tx.many(QUERIES["find_handed"], {"message_id": message})
-
     async def latest(
         self,
         *,

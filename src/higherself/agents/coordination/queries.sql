@@ -51,24 +51,6 @@ WHERE activity_key = %(activity_key)s AND finished_at IS NULL;
 -- Who was asked by a message, and for what. Served by collaboration_task_by_message.
 SELECT collaboration_id, task, kind, agent FROM collaboration_task WHERE message_id = %(message_id)s;
 
--- name: find_handed :many
--- The messages by which agents handed on what they were asked, the latest first; the last row is that
--- with which it began. Served by the primary key of message.
-WITH RECURSIVE handed AS (
-    SELECT message_id, causation_id, source, topic, extensions ->> 'handedby' AS by, 1 AS depth
-    FROM message WHERE message_id = %(message_id)s
-    UNION ALL
-    SELECT cause.message_id, cause.causation_id, cause.source, cause.topic,
-        cause.extensions ->> 'handedby', handed.depth + 1
-    FROM handed JOIN message AS cause ON cause.message_id = (
-        CASE WHEN replace(handed.causation_id, '-', '') ~ '^[0-9a-f]+$'
-            AND length(replace(handed.causation_id, '-', '')) = 32
-        THEN replace(handed.causation_id, '-', '') END
-    )::uuid
-    WHERE handed.by IS NOT NULL AND handed.depth < 16
-)
-SELECT message_id, source, topic, by FROM handed ORDER BY depth;
-
 -- name: note_asked :none
 -- Note who is asked what, by which messages.
 INSERT INTO collaboration_task (

@@ -14,6 +14,7 @@ from higherself.agents.coordination.commands import (
     CancelTimer,
     Command,
     End,
+    Reject,
     SetTimer,
 )
 from higherself.agents.coordination.model import Plan, Step, Target
@@ -274,7 +275,17 @@ class Turn:
         self.drop_timers()
         self.queue.clear()
         self.status, self.asks_people = status, False
+        self._reject_the_rest()
         self.commands.append(End(status, outcome, reason, type))
+
+    def _reject_the_rest(self) -> None:
+        """Tell those who made a bid and were not chosen that nobody waits for them."""
+        chosen = self.awarded[-1] if self.awarded else None
+        reason = "nobody was chosen" if chosen is None else f"{chosen} was chosen"
+        for task, offer in self.offers.items():
+            if offer.agent not in self.awarded:
+                type_ = self.step(self.tasks[task].step).task
+                self.commands.append(Reject(task, offer.agent, type_, reason))
 
 
 def _type(task: Task, step: Step) -> str:

@@ -13,15 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
 from higherself.business.data.contacts import normal_email
 from higherself.business.data.dates import read_date, read_instant
 from higherself.business.data.money import read_money
 from higherself.business.data.phones import read_phone
 from higherself.kernel.errors import Rejected
 from higherself.kernel.jsonvalue import JsonObject, JsonValue, check_json
+from higherself.kernel.schema import JsonSchema
 
 Record = JsonObject
 
@@ -133,20 +131,16 @@ def validated(records: Sequence[Record], schema: JsonObject) -> Treated:
         RecordsRejected: ``schema`` is none.
     """
     try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise RecordsRejected(f"the schema is none: {error.message}") from None
-    validator = Draft202012Validator(schema)
+        fits = JsonSchema.of(schema)
+    except ValueError as error:
+        raise RecordsRejected(f"schema: {error}") from None
     right: list[Record] = []
     problems: list[Problem] = []
     for place, record in enumerate(records):
-        found = sorted(validator.iter_errors(record), key=lambda each: list(map(str, each.path)))
+        found = sorted(fits.misfits(record), key=lambda each: list(map(str, each.path)))
         if not found:
             right.append(record)
-        problems += (
-            Problem(place, ".".join(map(str, each.path)) or "(record)", each.message)
-            for each in found
-        )
+        problems += (Problem(place, each.place or "(record)", each.message) for each in found)
     return Treated(tuple(right), tuple(problems))
 
 

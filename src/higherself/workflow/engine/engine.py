@@ -322,6 +322,29 @@ class Engine:
         await self.stepper.step(InstanceId(instance), decide)
         return (await self.get(instance)).instance
 
+    async def steer(self, instance: UUID, event: Event, *, id: str) -> Step | None:
+        """Have what a person wants of an instance count once for ``id``, whoever repeats it.
+
+        Return the step, or None if it has counted before. A step that changed nothing says why.
+
+        Raises
+            InstanceNotFound: there is no such instance.
+            Rejected, Conflict: it is not possible, or not theirs to do; the instance is as it was.
+        """
+        target = InstanceId(instance)
+        stored = await self.get(instance)
+        if await self._instances.has_event(target, id):
+            return None
+        try:
+            applied = await self.stepper.apply(target, event, snapshot=stored.snapshot, event_id=id)
+        except (Rejected, Conflict):
+            if not await self._instances.has_event(target, id):
+                raise
+            return None
+        if applied.write is None and await self._instances.has_event(target, id):
+            return None
+        return applied.step
+
     async def _steered(
         self, instance: UUID, event: Event, *, event_id: str | None = None
     ) -> Instance:

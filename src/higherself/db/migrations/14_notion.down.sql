@@ -1,0 +1,1 @@
+DROP TABLE notion_echo, notion_write, notion_grant, notion_budget;

@@ -1,0 +1,1 @@
+"""The one door to Notion: budget, lanes, pauses, trying again, and what was written by us."""

@@ -1,0 +1,1 @@
+"""What can be asked of Notion, and lists of any length."""

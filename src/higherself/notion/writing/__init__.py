@@ -1,0 +1,1 @@
+"""Writes to Notion, each of which happens once."""

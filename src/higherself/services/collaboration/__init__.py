@@ -1,0 +1,1 @@
+"""Collaborations, run durably: the reducers decide, messages carry it out."""

@@ -1,0 +1,1 @@
+"""Notion with the rest of the house: rows, knowledge, workflows, and what people decide there."""
