@@ -249,9 +249,11 @@ async def test_a_full_disk(tmp_path: Path, many: Path) -> None:
     with small_disk(120) as disk, a_home(disk, tmp_path) as program:
         program.run("knowledge", "stats", "--json")
         begin_a_segment(disk / "home")
-        ballast = leave_free(disk, kilobytes=700)
         process = program.start(*ADDED, many)
         confirmed = confirmed_so_far(process)
+        process.send_signal(signal.SIGSTOP)
+        ballast = leave_free(disk, kilobytes=100)
+        process.send_signal(signal.SIGCONT)
         out, err = process.communicate(timeout=120)
         assert (process.returncode, out) == (6, "")
         assert "Traceback" not in err
