@@ -101,9 +101,13 @@ class Wire(Client):
         The server knows of it when this returns, so whatever is sent from then on comes.
 
         Raises
-            CutOff: it does not answer.
+            CutOff: it does not answer, or the connection broke meanwhile.
         """
-        subscription = await self.subscribe(subject, queue=group, cb=_never)
+        try:
+            subscription = await self.subscribe(subject, queue=group, cb=_never)
+        except (OSError, nats.errors.Error) as error:
+            self._note_end(repr(error))
+            raise CutOff(f"the connection was lost ({error!r})") from error
         self.taken[str(subscription._id).encode()] = take
         if not await self.answers(within=ANSWERS_WITHIN):
             raise CutOff("it was lost while something was subscribed to")
@@ -113,7 +117,7 @@ class Wire(Client):
         """Take no more. What was under way has come when this returns."""
         subscription = self._subs.get(number)
         if subscription is not None and not self.lost.is_set():
-            with suppress(nats.errors.Error, TimeoutError):
+            with suppress(nats.errors.Error, TimeoutError, OSError):
                 await subscription.unsubscribe()
                 await self.flush(timeout=1)
         self.taken.pop(str(number).encode(), None)
