@@ -1,5 +1,7 @@
 """Transactions that see one business, statements outside of any, and results of any length."""
 
+import asyncio
+
 import psycopg
 import pytest
 
@@ -86,3 +88,18 @@ async def test_what_is_outside_is_explained_like_the_rest(database_url: str) -> 
     async with open_database(database_url, connections=1) as database:
         with pytest.raises(SchemaOutdated):
             await database.outside(Query("missing", "none", "VACUUM higherself.nothing_like_it"))
+
+
+async def test_blocks_that_need_the_database_beside_their_transaction_do_not_starve_each_other(
+    database_url: str,
+) -> None:
+    async with open_database(database_url, connections=3) as database:
+
+        async def one() -> dict[str, object]:
+            async with database.lending() as tx:
+                await tx.one(SCOPE)
+                async with database.reading() as beside:
+                    return await beside.one(SCOPE)
+
+        async with asyncio.timeout(10):
+            assert await asyncio.gather(*(one() for _ in range(12))) == [{"entity": "*"}] * 12

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL: the pool, and transactions that know whose rows they may see."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -151,16 +152,18 @@ class Database:
         pool: AsyncConnectionPool,
         inspection: Inspection,
         session: Mapping[str, str],
+        lent: asyncio.Semaphore,
         scope: str = EVERY_ENTITY,
     ) -> None:
-        self._pool = pool
+        self._pool, self._lent = pool, lent
         self.inspection = inspection
         self._session = session
         self.scope = scope
 
     def narrowed(self, entity: str) -> "Database":
         """Return the same database as ``entity`` sees it; no transaction of it sees another's rows."""
-        return Database(self._pool, self.inspection, self._session, self._checked(entity))
+        scope = self._checked(entity)
+        return Database(self._pool, self.inspection, self._session, self._lent, scope)
 
     @asynccontextmanager
     async def transaction(
@@ -178,6 +181,18 @@ class Database:
         async with _our_errors(), self._pool.connection() as connection, connection.transaction():
             await connection.execute(*_set_config(scope, local=True))
             yield Transaction(connection)
+
+    @asynccontextmanager
+    async def lending(
+        self, *, entity: str | None = None, settings: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Transaction]:
+        """The same for a block that is not ours: it may need the database beside its transaction.
+
+        If all connections were in such blocks, each would wait for one that none of them returns;
+        so some are never lent.
+        """
+        async with self._lent, self.transaction(entity=entity, settings=settings) as tx:
+            yield tx
 
     @asynccontextmanager
     async def reading(
@@ -299,7 +314,9 @@ async def open_database(
         await inspect(url)  # says why, if it is still so
         raise DatabaseUnavailable(f"the database does not answer ({error})") from error
     try:
-        yield Database(pool, inspection, session)
+        kept = max(connections // 4, 1)
+        lent = asyncio.Semaphore(max(connections - kept, 1))
+        yield Database(pool, inspection, session, lent)
     finally:
         await pool.close()
 

@@ -138,7 +138,7 @@ class PostgresMessages:
     async def once(self, message: Claimed) -> AsyncIterator[Transaction]:
         """Open a transaction for the effects of handling ``message``, which it delivers with them."""
         entity = message.envelope.entity
-        async with self._database.transaction(entity=entity, settings=BRIEF) as tx:
+        async with self._database.lending(entity=entity, settings=BRIEF) as tx:
             noted = {"message_id": message.id, "consumer": message.topic, "entity": entity}
             if await tx.maybe(QUERIES["note_handled"], noted) is None:
                 raise HandledBefore
