@@ -17,6 +17,14 @@ page=$(HIGHERSELF_HOME="$work/home" .venv/bin/higherself demo --json |
 mv "$work/demo.png" docs/images/demo.png
 ls -l docs/images/demo.png
 
+# docs/images/flows.png: the page of a run of all flows.
+HIGHERSELF_HOME="$work/home" .venv/bin/higherself flows run --html "$work/flows.html"
+"$chromium" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+    --disable-background-networking --disable-component-update --disable-sync \
+    --user-data-dir="$work/profile" --window-size=1100,1900 --hide-scrollbars \
+    --screenshot="$work/flows.png" "file://$work/flows.html"
+mv "$work/flows.png" docs/images/flows.png
+
 # docs/images/notion-emulator.png: a page of the emulator's viewer (with a font of colour emoji).
 .venv/bin/notion-emulator serve --port 8178 --clock virtual --seed docs/images/notion-emulator.json &
 emulator=$!

@@ -177,10 +177,6 @@ def test_a_task_is_done_by_who_comes_later(
         }
         refused = call(site, "SendMessage", {"message": message})
         assert "booker" in refused["error"]["message"]  # of whom nobody has heard yet
-        message |= {"metadata": {"type": "booking.asked"}}
-        refused = call(site, "SendMessage", {"message": message})
-        assert "there are no agents here" in refused["error"]["message"]
-        message |= {"metadata": {"skill": "agent:booker", "type": "booking.asked"}}
     given: dict[str, Any] = {"DATABASE_URL": database_url, "HIGHERSELF_EXTENSIONS": (folder,)}
     with running(server, **given) as site:
         sending = {"message": message, "configuration": {"returnImmediately": True}}

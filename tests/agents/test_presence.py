@@ -107,7 +107,7 @@ async def test_an_agent_whose_worker_was_killed_is_absent_soon_and_another_does_
 
         await until(gone)
         assert time.monotonic() - killed_at < WITHIN
-        assert await net.directory.present(None) == ["nyra"], "the other one is there"
+        assert "nyra" in await net.directory.present(None), "the other one is there"
         await net.ended("work")  # by the other one, when the lease had run out
         reply = await net.bus.request("agent:nyra", "who", timeout=SOON)
         assert reply.data == other.pid

@@ -294,9 +294,11 @@ async def solari(task: Task, context: AgentContext) -> None: ...
 def test_a_folder_brings_agents(folder: Path) -> None:
     (folder / "crew.py").write_text(AGENTS)
     found = load_extensions([folder]).agents
-    assert {name: each.card.accepts for name, each in found.items()} == {
+    ours = load_extensions([]).agents
+    assert {name: each.card.accepts for name, each in found.items() if not each.origin.startswith("agents/")} == {
         "nyra": ("lead.captured",), "solari": ("booking.*",),
     }  # fmt: skip
+    assert found.keys() == ours.keys(), "they take the places of ours"
     assert found["nyra"].origin == str(folder / "crew.py")
 
 
@@ -323,7 +325,8 @@ def test_an_agent_that_cannot_be_is_told_with_its_file(folder: Path, text: str, 
 def test_a_package_brings_agents(package: Path, value: str, agents: set[str]) -> None:
     (package / "theirs_of_tests" / "crew.py").write_text(AGENTS)
     install(package, "[higherself.agents]", f"crew = {value}")
-    assert set(load_extensions([]).agents) == agents
+    found = load_extensions([]).agents
+    assert {name for name, each in found.items() if not each.origin.startswith("agents/")} == agents
 
 
 def test_an_entry_point_without_agents_is_named(package: Path) -> None:

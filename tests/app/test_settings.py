@@ -12,7 +12,9 @@ from higherself.app.road_order import RoadOrder
 from higherself.app.settings import Settings, described, load_settings
 from higherself.app.tier_names import PerTier
 from higherself.app.token_price import TokenPrice
+from higherself.inbound.businesses import Businesses
 from higherself.kernel.errors import Misconfigured
+from higherself.outbound.policy import AllowList
 
 GOOD: dict[str, tuple[str, str, Any]] = {
     "DATABASE_URL": (
@@ -80,6 +82,48 @@ GOOD: dict[str, tuple[str, str, Any]] = {
     "NATS_MONITORING_URL": ("nats_monitoring_url", "http://h:8222", "http://h:8222"),
     "NATS_REPLICAS": ("nats_replicas", "3", 3),
     "SMTP_URL": ("smtp_url", "smtp://me:s3cr3t@h:587", "smtp://me:s3cr3t@h:587"),
+    "HIGHERSELF_DELIVERY": ("delivery", "live", "live"),
+    "HIGHERSELF_ALLOW_LIST": (
+        "allow_list",
+        " Ana@example.org , @gallery.example",
+        AllowList(("ana@example.org", "@gallery.example")),
+    ),
+    "MAIL_FROM": (
+        "mail_from",
+        "The 7 Space <a@b.example>; gallery = c@d.example",
+        {"*": "The 7 Space <a@b.example>", "gallery": "c@d.example"},
+    ),
+    "SLACK_WEBHOOK_URL": (
+        "slack_webhook_url",
+        "https://h/x; a=https://h/y",
+        "https://h/x; a=https://h/y",
+    ),
+    "SLACK_SIGNING_SECRET": ("slack_signing_secret", "s3cr3t", "s3cr3t"),
+    "HIGHERSELF_WEBHOOK_TARGETS": ("webhook_targets", "crm=https://h/y", "crm=https://h/y"),
+    "WEBHOOK_SIGNING_SECRET": ("webhook_signing_secret", "whsec_s3cr3t", "whsec_s3cr3t"),
+    "SMS_URL": ("sms_url", "http://localhost:6/", "http://localhost:6"),
+    "SMS_TOKEN": ("sms_token", "s3cr3t", "s3cr3t"),
+    "SMS_FROM": ("sms_from", "+19735550170", "+19735550170"),
+    "HIGHERSELF_DROP_FOLDER": ("drop_folder", "/srv/out", Path("/srv/out")),
+    "TYPEFORM_WEBHOOK_SECRET": ("typeform_webhook_secret", "s3cr3t,0ld", "s3cr3t,0ld"),
+    "WOOCOMMERCE_WEBHOOK_SECRET": ("woocommerce_webhook_secret", "s3cr3t,0ld", "s3cr3t,0ld"),
+    "AMELIA_WEBHOOK_SECRET": ("amelia_webhook_secret", "s3cr3t,0ld", "s3cr3t,0ld"),
+    "ACUITY_API_KEY": ("acuity_api_key", "s3cr3t,0ld", "s3cr3t,0ld"),
+    "CIRCLE_WEBHOOK_SECRET": ("circle_webhook_secret", "s3cr3t,0ld", "s3cr3t,0ld"),
+    "BEEHIIV_WEBHOOK_SECRET": ("beehiiv_webhook_secret", "s3cr3t,0ld", "s3cr3t,0ld"),
+    "STRIPE_WEBHOOK_SECRET": ("stripe_webhook_secret", "s3cr3t,0ld", "s3cr3t,0ld"),
+    "USERFEEDBACK_WEBHOOK_SECRET": ("userfeedback_webhook_secret", "s3cr3t,0ld", "s3cr3t,0ld"),
+    "TUTORLM_WEBHOOK_SECRET": ("tutorlm_webhook_secret", "s3cr3t,0ld", "s3cr3t,0ld"),
+    "SNOVIO_WEBHOOK_SECRET": ("snovio_webhook_secret", "s3cr3t,0ld", "s3cr3t,0ld"),
+    "WEBHOOK_SECRET": ("webhook_secret", "s3cr3t,0ld", "s3cr3t,0ld"),
+    "ACUITY_USER_ID": ("acuity_user_id", "12345678", "12345678"),
+    "ACUITY_BASE_URL": ("acuity_base_url", "http://localhost:5/", "http://localhost:5"),
+    "HIGHERSELF_WEBHOOK_BUSINESSES": (
+        "webhook_businesses",
+        "typeform:form:x = gallery, *=practice",
+        Businesses({"typeform:form:x": "gallery", "*": "practice"}),
+    ),
+    "HIGHERSELF_WEBHOOK_RATE": ("webhook_rate", "100", 100),
     "HIGHERSELF_HOST": ("host", "127.0.0.2", "127.0.0.2"),
     "HIGHERSELF_PORT": ("port", "9999", 9999),
     "HIGHERSELF_MCP": ("mcp", "all", "all"),
@@ -98,6 +142,15 @@ GOOD: dict[str, tuple[str, str, Any]] = {
 SECRETS = {
     *("DATABASE_URL", "NOTION_TOKEN", "NOTION_WEBHOOK_TOKEN", "VOYAGE_API_KEY"),
     *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "SMTP_URL", "HIGHERSELF_RERANKER_API_KEY"),
+    *("SLACK_WEBHOOK_URL", "SLACK_SIGNING_SECRET", "HIGHERSELF_WEBHOOK_TARGETS", "SMS_TOKEN"),
+    *("WEBHOOK_SIGNING_SECRET", "WEBHOOK_SECRET", "ACUITY_API_KEY"),
+    *(
+        f"{source}_WEBHOOK_SECRET"
+        for source in (
+            *("TYPEFORM", "WOOCOMMERCE", "AMELIA", "CIRCLE", "BEEHIIV", "STRIPE", "USERFEEDBACK"),
+            *("TUTORLM", "SNOVIO"),
+        )
+    ),
 }
 
 
@@ -283,9 +336,17 @@ def test_secrets_are_masked_and_nothing_else(tmp_path: Path, name: str) -> None:
         assert text not in repr(settings)
         assert not set(re.findall(r"\w{5,}", text)) & set(re.findall(r"\w{5,}", value))
     else:
-        assert value == (
-            str(expected) if not isinstance(expected, tuple) else ",".join(map(str, expected))
-        )
+        assert value == as_shown(expected)
+
+
+def as_shown(value: Any) -> str:
+    match value:
+        case tuple():
+            return ",".join(map(str, value))
+        case dict():
+            return "; ".join(f"{name}={part}" for name, part in value.items())
+        case _:
+            return str(value)
 
 
 def test_a_short_secret_is_masked_whole(tmp_path: Path) -> None:

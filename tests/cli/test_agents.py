@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from higherself.business.roster import load_roster
 from higherself.cli.main import run
 
 pytestmark = pytest.mark.postgres
@@ -75,7 +76,8 @@ def test_installed_agents_are_listed_before_any_worker_ran_them(command: Command
     code, out, _ = command("list", "--json")
     assert code == 0
     told = json.loads(out)["agents"]
-    assert [each["card"]["name"] for each in told] == ["asker", "desk"]
+    names = [each["card"]["name"] for each in told]
+    assert names == sorted({*load_roster().declared, "asker", "desk"})
     assert {each["state"] for each in told} == {"no worker runs it"}
     code, out, _ = command("show", "desk", "--json")
     assert json.loads(out)["card"]["accepts"] == ["question.*"]

@@ -101,6 +101,13 @@ def test_it_walks_through_notion_and_ends_by_itself(place: Path) -> None:
     assert (decision["before"], decision["after"]) == ("concept", "artist_selection")
     assert notion["requests"] < 350
     assert "48 of 48 steps" in err
+    story = found["story"]
+    assert [each["name"] for each in story["flows"]] == ["lead", "support", "content"]
+    assert story["passed"], [step for flow in story["flows"] for step in flow["steps"]]
+    steps = [step["name"] for step in story["flows"][2]["steps"]]
+    assert "Robin Ash changes it in Notion, and sets it to Done" in steps
+    pictures = (Path(found["report"]).parent / "story.html").read_text(encoding="utf-8")
+    assert pictures.count("<svg") > 6
     page = Path(found["report"]).read_text(encoding="utf-8")
     assert "Shall we show Corner Store Saints?" in page
     assert "/__emu/ui" not in page, "there is nobody who would answer there"

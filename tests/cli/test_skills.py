@@ -115,7 +115,7 @@ def test_who_may_and_what_goes_wrong(higherself: Higherself, folder: Path) -> No
 
     assert run("secret", "--entity", "spa", "--key", "k") == (0, "None spa k\n")
     assert run("secret", "--as-agent", "nyra", "--key", "k") == (0, "nyra default k\n")
-    assert "no agent solari is installed here" in run("secret", "--as-agent", "solari")[1]
+    assert "no agent solaris is installed here" in run("secret", "--as-agent", "solaris")[1]
     for arguments, expected, part in [
         (("secret", "--as-agent", "solari"), 5, "for the agent nyra, not for solari"),
         (("crm.score", "--as-agent", "nyra"), 5, "nyra may not use the skill 'crm.score'"),

@@ -73,6 +73,21 @@ ROWS = (
     "FROM entity",
     "INSERT INTO notion_conflict (conflict_id, entity, page_id, title, part, ours, theirs, "
     "opened_at) SELECT gen_random_uuid(), slug, slug, '', 'p', '', '', now() FROM entity",
+    "INSERT INTO delivery (delivery_id, entity, key, channel, recipients, sender, about, purpose, "
+    "name, headers, content, status, created_at) SELECT gen_random_uuid(), slug, 'k', 'file', "
+    "'{a.md}', '', '', 'transactional', 'n', '{}', '', 'held', now() FROM entity",
+    "INSERT INTO human_task (human_task_id, ticket, entity, key, kind, title, text, details, roles, "
+    "severity, source, created_at) SELECT gen_random_uuid(), 'REV-' || slug, slug, 'k', 'review', "
+    "'t', 't', '{}', '{}', 1, 'elan', now() FROM entity",
+    "INSERT INTO webhook_delivery (delivery_id, entity, source, key, event, received_at, verified_at, "
+    "body_hash, status) SELECT gen_random_uuid(), slug, slug, 'k', 'e', now(), now(), '', 'received' "
+    "FROM entity",
+    "INSERT INTO webhook_subject SELECT slug, 's', 's', '{}', now() FROM entity",
+    "INSERT INTO suppression SELECT slug, 'ana@example.org', 'nothing', 'ana', now() FROM entity",
+    "INSERT INTO happening (entity, id, type, source, correlation_id, data, status, happened_at, "
+    "received_at) SELECT slug, 'h', 't', 's', 'c', '{}', 'open', now(), now() FROM entity",
+    "INSERT INTO happening_start SELECT entity, id, 'w', 'k', 'a', 'c', NULL, now() FROM happening",
+    "INSERT INTO workflow_setup SELECT slug, 'w', '{}', true, 'ana', 'cli', now() FROM entity",
     "INSERT INTO notion_status (instance_id, entity) SELECT instance_id, entity "
     "FROM workflow_instance",
     "INSERT INTO notion_command (command_id, entity, instance_id, page_id, source, action, words, "

@@ -257,7 +257,7 @@ async def test_f11_what_a_newer_release_says_is_passed_on(lab: Lab, rig: Rig) ->
 
 
 async def test_two_hundred_agents(lab: Lab, rig: Rig) -> None:
-    sent = 1000
+    sent = 600
     lab.plan = Plan(url=lab.plan.url, agents=200, concurrency=2)
     lab.conversations = 200
     await lab.start(2)

@@ -234,15 +234,25 @@ class AgentRegistry(Mapping[str, Installed]):
 
     def __init__(self) -> None:
         self._agents: dict[str, Installed] = {}
+        self._yielding: set[str] = set()
 
-    def add(self, added: Agent, *, origin: str = "") -> None:
+    def add(self, added: Agent, *, origin: str = "", yields: bool = False) -> None:
         """Make an agent known; ``origin`` says where it comes from.
+
+        One that ``yields`` gives way to another of its name, whichever comes first.
 
         Raises
             AgentMistaken: it is none as it is, or another of this name is known.
         """
         card = added.described()
+        if yields and card.name in self._agents:
+            return
+        if card.name in self._yielding:
+            del self._agents[card.name]
+            self._yielding.discard(card.name)
         known = self._agents.setdefault(card.name, Installed(added, card, origin))
+        if yields:
+            self._yielding.add(card.name)
         if known.agent is not added:
             raise AgentMistaken(
                 card.name,

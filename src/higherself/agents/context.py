@@ -17,12 +17,13 @@ from higherself.agents.conversations import Conversations
 from higherself.agents.errors import NotHere, SkillNotAllowed
 from higherself.agents.escalations import Escalations
 from higherself.agents.llm.errors import AskFailed
-from higherself.agents.llm.model import Answer, Ask
+from higherself.agents.llm.model import Answer, Ask, Tool
 from higherself.agents.llm.ports import LanguageModel
 from higherself.agents.llm.usage import Allowance
 from higherself.agents.model import AgentCard, Citation, Severity, Task
 from higherself.agents.ports import KnowledgeSearch, KnowledgeStore, Made, Passages, Skills
-from higherself.agents.skills import SkillCall
+from higherself.agents.skills import Skill, SkillCall
+from higherself.agents.skills.tools import tool_of
 from higherself.agents.state import AgentState
 from higherself.db.pool import BRIEF, Database, Transaction
 from higherself.kernel.errors import Rejected
@@ -47,6 +48,7 @@ class Surroundings:
     search: KnowledgeSearch | None = None
     store: KnowledgeStore | None = None
     model: Callable[[], LanguageModel] | None = None
+    catalogue: Mapping[str, Skill] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,6 +117,24 @@ class AgentContext:
             traceparent=trace if isinstance(trace, str) else None,
         )
         return await self.around.skills.run(name, given, call)
+
+    def tools(self, *names: str) -> tuple[Tool, ...]:
+        """Return skills as tools that a model may call while it works on an `Ask`.
+
+        They run as `skill` does: in the agent's name, and none that its card does not allow. Those that
+        change something do not run once the model has read what others wrote.
+
+        Raises
+            SkillNotAllowed: the card does not name it. NotHere: it is not installed.
+        """
+        made = []
+        for name in names:
+            if self.card.skills and not any(fnmatchcase(name, each) for each in self.card.skills):
+                raise SkillNotAllowed(self.card.name, name, self.card.skills)
+            if name not in self.around.catalogue:
+                raise NotHere(f"the skill {name}")
+            made.append(tool_of(self.around.catalogue[name], self.skill))
+        return tuple(made)
 
     async def search(
         self,

@@ -58,6 +58,8 @@ class Escalations:
             raise Rejected("an escalation needs a reason: what should a person decide or do?")
         if severity not in get_args(Severity):
             raise Rejected(f"severity is {severity}; it is 1, 2, 3 or 4 (4: a person at once)")
+        if task.entity is not None:
+            await self._bus.exchange.entities.remember(task.entity)
         given: dict[str, Any] = {
             "entity": task.entity,
             "agent": agent,

@@ -52,8 +52,8 @@ class AgentCard:
     names (none named: all). ``events`` and ``prefixes`` are types, and beginnings of types, that are its own
     unless something more particular decides. ``leads`` are patterns of several agents whose messages it
     gets (``workflows``: the events of workflows). ``fallbacks``: who may take over work that it failed
-    at, by the capability that was asked for; without an entry nobody does. ``voice`` is how it
-    sounds to customers.
+    at, by the capability that was asked for; without an entry nobody does. ``stands_in`` are capabilities
+    that it has for such work alone. ``voice`` is how it sounds to customers.
     """
 
     name: str
@@ -70,6 +70,7 @@ class AgentCard:
     leads: tuple[str, ...] = ()
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     voice: str = ""
+    stands_in: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -122,6 +123,7 @@ class AgentCard:
             "leads": list(self.leads),
             "fallbacks": {name: list(agents) for name, agents in self.fallbacks.items()},
             "voice": self.voice,
+            "stands_in": list(self.stands_in),
         }
 
     @classmethod
@@ -266,6 +268,7 @@ class Known:
             prefixes=card.prefixes,
             leads=frozenset(card.leads),
             fallbacks=card.fallbacks,
+            stands_in=frozenset(card.stands_in),
         )
 
 

@@ -66,7 +66,8 @@ class Candidate:
     ``away`` says why it cannot be asked at all. ``accepts`` are patterns of types of messages
     (none: nothing is known of it); ``events`` and ``prefixes`` say whose a type is. ``leads`` are
     patterns of several agents (`WORKFLOWS`: the events of workflows). ``fallbacks`` are agents, by
-    the capability for which they may take over.
+    the capability for which they may take over; ``stands_in`` are capabilities for which it does so
+    itself, once another has failed.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Candidate:
     prefixes: tuple[str, ...] = ()
     leads: frozenset[str] = frozenset()
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stands_in: frozenset[str] = frozenset()
 
     def takes(self, type_: str | None) -> bool:
         """Whether a message of this type may be given to it."""
@@ -161,13 +163,13 @@ class Table:
     """What is agreed beside what agents say of themselves.
 
     ``patterns``: who leads a pattern of several agents (or `WORKFLOWS`). ``workflows``: patterns of
-    types that are events of workflows. ``router``: what a language model
+    types that are events of workflows; one may end in ``*`` for all that begins so. ``router``: what a language model
     suggests if all else leads nowhere; a text in its place says why none can be asked.
     """
 
     rules: tuple[Rule, ...] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
-    workflows: tuple[str, ...] = ("workflow.>",)
+    workflows: tuple[str, ...] = ("workflow.>", "workflow_*")
     router: Suggestion | str = "no language model is installed that routes, so none was asked"
 
 
@@ -290,14 +292,21 @@ def _by_continuation(need: Need, agents: _Agents, able: _Able, table: Table) -> 
 
 
 def _by_workflow(need: Need, agents: _Agents, able: _Able, table: Table) -> Chosen | str:
-    if need.type is None or not any(fits(each, need.type) for each in table.workflows):
+    if need.type is None or not any(_means(each, need.type) for each in table.workflows):
         return ""
+    if named := sorted(each for each in able if need.type in agents[each].events):
+        return f"{' and '.join(named)} has this very event"
     orchestrator = _led(agents, table).get(WORKFLOWS)
     if orchestrator is None:
         return "it is an event of a workflow, and no agent leads workflows"
     if orchestrator in able:
         return Chosen(orchestrator, "has the events of workflows")
     return _cannot(orchestrator, agents, need)
+
+
+def _means(pattern: str, type_: str) -> bool:
+    plain = pattern.endswith("*") and pattern[-2:-1] not in ("", ".")
+    return type_.startswith(pattern[:-1]) if plain else fits(pattern, type_)
 
 
 def _by_entity(need: Need, agents: _Agents, able: _Able, table: Table) -> Chosen | str:
@@ -428,7 +437,8 @@ def _misfits(need: Need, candidate: Candidate) -> Iterator[str]:
         yield f"is not {wanted.name}"
     if wanted.role is not None and wanted.role != candidate.role:
         yield f"has not the role {wanted.role}"
-    if wanted.capability is not None and wanted.capability not in candidate.capabilities:
+    able = candidate.capabilities | (candidate.stands_in if need.failed else frozenset())
+    if wanted.capability is not None and wanted.capability not in able:
         yield f"has not the capability {wanted.capability}"
     if candidate.entities and need.business not in candidate.entities:
         yield f"does not serve {need.business or 'what belongs to no business'}"

@@ -42,6 +42,9 @@ from higherself.messaging.settlement import End
 DESK = "agents"
 """The topic of messages for whichever agent it may be: they are routed by their type."""
 
+LOST = "error_notification"
+"""The type of the note to operations about a message that no agent is for."""
+
 PATTERN = "pattern"
 """The extension of such a message that names a pattern of several agents."""
 
@@ -300,6 +303,8 @@ class AgentRuntime:
             waits=True,
         )
         routing = await self._directory.route(need)
+        if routing.agent is None:
+            await self._note_lost(envelope, routing.reason)
         agent = require(routing, envelope.type)
         more = why(routing)
         if routing.type not in (None, envelope.type):
@@ -309,6 +314,24 @@ class AgentRuntime:
                 self._around.bus, tx, envelope, agent, type_=routing.type, extensions=more
             )
         return DONE
+
+    async def _note_lost(self, envelope: Envelope, reason: str) -> None:
+        """Have operations told, once, of a message that is for nobody; if anybody takes such notes."""
+        takers = [each for each in await self._directory.candidates() if each.takes(LOST)]
+        if envelope.type == LOST or not any(each.accepts for each in takers):
+            return
+        bus = self._around.bus.speaking_as(Identity("service", "router")).about(envelope)
+        noted = {
+            "error_type": "unroutable",
+            "severity": "high",
+            "component": DESK,
+            "type": envelope.type,
+            "message_id": str(envelope.id),
+            "sender": envelope.source,
+            "trace_id": envelope.correlation_id,
+            "reason": reason[:2_000],
+        }
+        await bus.send(f"topic:{DESK}", LOST, noted, idempotency_key=f"unroutable/{envelope.id}")
 
 
 def _direct(delivery: Delivery) -> bool:

@@ -8,9 +8,13 @@ from typing import Any
 from fastapi import FastAPI, Response
 
 from higherself import __version__
+from higherself.api.approvals import approval_routes
 from higherself.api.guard import Guard
+from higherself.api.human_tasks import human_task_routes
 from higherself.api.knowledge import knowledge_routes
 from higherself.api.problems import add_problems
+from higherself.api.templates import template_routes
+from higherself.api.unsubscribe import unsubscribe_routes
 from higherself.api.webhooks import webhook_routes
 from higherself.app.health import Check, ready
 from higherself.app.telemetry import METRICS_TYPE, metrics
@@ -43,6 +47,10 @@ def create_app(hs: HigherSelf) -> FastAPI:
     app.add_middleware(Guard)
     app.include_router(knowledge_routes(hs))
     app.include_router(webhook_routes(hs))
+    app.include_router(human_task_routes(hs))
+    app.include_router(approval_routes(hs))
+    app.include_router(template_routes(hs))
+    app.include_router(unsubscribe_routes(hs))
 
     @app.get("/healthz", tags=["health"], responses=_example(_OK))
     async def healthz() -> dict[str, bool]:

@@ -16,17 +16,19 @@ from higherself.agents.roster import Roster
 from higherself.agents.routing import Need, Routing
 from higherself.agents.routings import Decision, RoutingLog
 from higherself.agents.runtime import DESK, AgentRuntime
+from higherself.app.network_answer import asked_of_network
 from higherself.app.wiring import HigherSelf
 from higherself.db.pool import Database
 from higherself.kernel import telemetry
 from higherself.kernel.clock import Clock
 from higherself.kernel.errors import HigherSelfError
-from higherself.kernel.jsonvalue import JsonValue
+from higherself.kernel.jsonvalue import JsonObject, JsonValue
 from higherself.kernel.tasks import raise_if_cancelled
 from higherself.messaging.bus import Bus, Receipt, Reply
 from higherself.messaging.envelope import Attribute
 from higherself.services.agent_knowledge import HubKnowledge
 from higherself.services.agent_router import ModelRouter
+from higherself.services.collaboration.collaborations import Collaborations
 
 UPKEEP = timedelta(minutes=5)
 
@@ -46,6 +48,7 @@ class Agents:
     registry: AgentRegistry
     around: Surroundings
     clock: Clock
+    collaborations: Collaborations
 
     @property
     def bus(self) -> Bus:
@@ -99,13 +102,36 @@ class Agents:
         to: str = f"topic:{DESK}",
         timeout: timedelta = timedelta(seconds=30),  # noqa: ASYNC109  it goes along as the expiry
         entity: str | None = None,
+        pattern: str | None = None,
     ) -> Reply:
         """The same, and wait for the answer.
 
         Raises
             RequestTimedOut, RequestRefused, RequestFailed, ...: see `Bus.request`.
         """
-        return await self.bus.request(to, type_, data, timeout=timeout, entity=entity)
+        named: dict[str, Attribute] = {} if pattern is None else {"pattern": pattern}
+        return await self.bus.request(
+            to, type_, data, timeout=timeout, entity=entity, extensions=named
+        )
+
+    async def run(
+        self,
+        type_: str,
+        data: JsonValue = None,
+        *,
+        pattern: str | None = None,
+        timeout: timedelta = timedelta(seconds=30),  # noqa: ASYNC109  it goes along as the expiry
+        entity: str = "default",
+    ) -> JsonObject:
+        """Have the network see to something, and return what all who took part made of it.
+
+        ``pattern`` names a sequence of several agents. It is told who was asked, what each answered
+        and how far a sequence is: ``status``, ``message``, ``tracking_id``, ``agent_results``,
+        ``workflow_info``, ``business_entity`` and ``processing_time`` (seconds).
+        """
+        return await asked_of_network(
+            self, type_, data, pattern=pattern, timeout=timeout, entity=entity
+        )
 
     async def route(self, need: Need) -> Routing:
         """Return who would get some work, and why."""
@@ -170,7 +196,8 @@ def agents_of(hs: HigherSelf, directory: Directory, clock: Clock) -> Agents:
         search=knowledge,
         store=knowledge,
         model=lambda: hs.language_model.model,
+        catalogue=hs.hosted.extensions.skills,
     )
     if hs.language_model.endpoint is not None:  # templates would only guess
         directory.router = ModelRouter(lambda: hs.language_model.model)
-    return Agents(directory, registry, around, clock)
+    return Agents(directory, registry, around, clock, hs.collaborations)

@@ -1,8 +1,9 @@
 """The offline walk through everything, on the sample businesses, in a home of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -51,8 +52,13 @@ class DemoReport:
         return sum(asked.rank is not None for asked in self.asked)
 
 
-async def demo_settings(settings: Settings, workspace: Workspace) -> Settings:
-    """Return ``settings`` for the demo: a database and a Notion apart from the real ones, no network."""
+async def demo_settings(
+    settings: Settings, workspace: Workspace, outward: Mapping[str, Any]
+) -> Settings:
+    """Return ``settings`` for the demo: a database and a Notion apart from the real ones, no network.
+
+    ``outward`` are those by which letters go out and webhooks come in.
+    """
     return settings.model_copy(
         update={
             "home": settings.home / "demo",
@@ -61,17 +67,26 @@ async def demo_settings(settings: Settings, workspace: Workspace) -> Settings:
             "reranker": None,
             "llm": "template",
             "nats_url": None,
-            "smtp_url": None,
             "extensions": (),
-            "notion_token": SecretStr(TOKEN),
-            "notion_base_url": workspace.base_url,
-            "notion_webhook_token": None,
-            "notion_plan": "business",
-            "notion_parent_page": await workspace.page_called(TOP),
-            "notion_entity": BUSINESS,
-            "notion_roles": f"owner: {OWNERS_ADDRESS}",
+            "drop_folder": None,
+            "url": None,
+            **outward,
+            **await notion_of(workspace),
         }
     )
+
+
+async def notion_of(workspace: Workspace) -> dict[str, Any]:
+    """Return the settings by which ``workspace`` is the Notion of the business."""
+    return {
+        "notion_token": SecretStr(TOKEN),
+        "notion_base_url": workspace.base_url,
+        "notion_webhook_token": None,
+        "notion_plan": "business",
+        "notion_parent_page": await workspace.page_called(TOP),
+        "notion_entity": BUSINESS,
+        "notion_roles": f"owner: {OWNERS_ADDRESS}",
+    }
 
 
 async def run_demo(

@@ -7,7 +7,7 @@ import pkgutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +18,11 @@ from higherself.agents.agent import AgentRegistry, agents_in
 from higherself.agents.errors import AgentMistaken
 from higherself.agents.skills import PackageMistaken, SkillMistaken, SkillRegistry, skills_in
 from higherself.agents.skills.packaging import instructions_skill, packages_in, read_package
+from higherself.business.behaviour.agent import DeclaredAgent
+from higherself.business.behaviour.said import AgentsMistaken
+from higherself.business.roster import load_roster
 from higherself.kernel.errors import HigherSelfError, Misconfigured
+from higherself.kernel.packages import brought
 
 
 class ExtensionBroken(Misconfigured):
@@ -46,7 +50,7 @@ def load_extensions(folders: Sequence[Path]) -> Extensions:
     """Return what the ``folders`` and the installed packages bring, and what comes with us.
 
     Every ``*.py`` of a folder is imported, also in its folder ``skills``, every
-    ``skills/*/SKILL.md`` and ``workflows/*.yaml`` (or ``.json``) of it read. Entry points name a
+    ``skills/*/SKILL.md``, ``workflows/*.yaml`` (or ``.json``) and ``agents/*.yaml`` of it read. Entry points name a
     skill, several in a list, a module or a package with skills; an agent or a module with agents; a
     package or a folder with workflows.
 
@@ -56,6 +60,7 @@ def load_extensions(folders: Sequence[Path]) -> Extensions:
     found = Extensions()
     found.workflows += _our_workflows()
     _add_ours(found.skills)
+    roster: list[tuple[str, str]] = []
     for folder in folders:
         if not folder.is_dir():
             raise ExtensionBroken(
@@ -68,13 +73,24 @@ def load_extensions(folders: Sequence[Path]) -> Extensions:
         for place in packages_in(folder / "skills"):
             _add_instructions(found.skills, place)
         found.workflows += _workflows_in(folder / "workflows")
-    for point in entry_points(group="higherself.skills"):
+        roster += [(str(path), _text(path)) for path in sorted((folder / "agents").glob("*.yaml"))]
+    for point in brought("higherself.skills"):
         _add_package(found.skills, point, _loaded(point))
-    for point in entry_points(group="higherself.agents"):
+    for point in brought("higherself.agents"):
         _add_agent_package(found.agents, point, _loaded(point))
-    for point in entry_points(group="higherself.workflows"):
+    for point in brought("higherself.workflows"):
         found.workflows += _workflows_of(point, _loaded(point))
+    _add_roster(found.agents, roster)
     return found
+
+
+def _add_roster(registry: AgentRegistry, over: Sequence[tuple[str, str]]) -> None:
+    """Add the agents of the business; those that a folder or package brings take their place."""
+    try:
+        for each in load_roster(over).declared.values():
+            registry.add(DeclaredAgent(each), origin=each.origin, yields=True)
+    except (AgentsMistaken, AgentMistaken) as mistaken:
+        raise ExtensionBroken(str(mistaken)) from None
 
 
 def _our_workflows() -> Iterator[WorkflowText]:

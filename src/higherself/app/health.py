@@ -43,6 +43,7 @@ async def examine(*, report: Callable[[str], None] = lambda line: None) -> list[
             tiers = await _tiers(settings, url)
             checks += await _nats(settings, url)
             checks += await _notion(settings, url)
+            checks += await _in_and_out(settings, url)
     except HigherSelfError as error:
         checks.append(Check("database", False, *_explained(error)))
     return [*checks, *(tiers or await _tiers(settings)), await _language_model(settings)]
@@ -95,6 +96,20 @@ async def _database(url: str, settings: Settings) -> AsyncIterator[Check]:
         yield Check("schema", True, f"{detail} (the next command that needs it does it)")
         return
     yield Check("schema", not pending, detail, "run `higherself db migrate`" if pending else "")
+
+
+async def _in_and_out(settings: Settings, url: str) -> list[Check]:
+    from higherself.app import inbound, outbound
+
+    try:
+        await require_current(url)
+        async with open_database(url, connections=1) as database:
+            return [
+                *await inbound.checked(settings, database, SYSTEM_CLOCK),
+                *await outbound.checked(settings, database, SYSTEM_CLOCK),
+            ]
+    except HigherSelfError:
+        return []  # the schema says so above
 
 
 def _writable(found: Inspection) -> Check:

@@ -20,7 +20,7 @@ from higherself.services.notion.links import InstanceLinks, LinkBook
 from higherself.services.notion.pulling import RecordWatcher
 from higherself.services.notion.pushing import Pushed, RecordPusher
 from higherself.services.notion.records import Records, RecordTable
-from higherself.services.notion.workspace import Workspace
+from higherself.services.notion.workspace import Changed, Workspace
 
 LOOK_AGAIN = timedelta(seconds=2)
 AFTER_TROUBLE = timedelta(seconds=30)
@@ -33,6 +33,7 @@ class InstalledNotion(NotionConnection):
     settings: Settings
     database: Database
     clock: Clock
+    changed: Changed | None = None
 
     @cached_property
     def databases(self) -> Databases:
@@ -55,6 +56,7 @@ class InstalledNotion(NotionConnection):
             LinkBook({"workflow_instances": InstanceLinks()}),
             self.clock,
             self.settings.notion_entity,
+            self.changed,
         )
 
     @cached_property
@@ -70,7 +72,7 @@ class InstalledNotion(NotionConnection):
     @cached_property
     def rows(self) -> Records:
         """The rows of all databases; and what both sides do not agree on."""
-        return Records(self.workspace)
+        return Records(self.declaration, self.database, self.clock)
 
     def records(self, database: str) -> RecordTable:
         """Return the rows of one database: ``hs.notion.records("contacts_profiles")``.
@@ -153,8 +155,10 @@ class InstalledNotion(NotionConnection):
         )
 
 
-def installed(settings: Settings, database: Database, clock: Clock) -> InstalledNotion:
-    """Return Notion as it is installed.
+def installed(
+    settings: Settings, database: Database, clock: Clock, *, changed: Changed | None = None
+) -> InstalledNotion:
+    """Return Notion as it is installed; ``changed`` is told of what people change in rows.
 
     Raises
         Misconfigured: there is no token.
@@ -170,4 +174,5 @@ def installed(settings: Settings, database: Database, clock: Clock) -> Installed
         settings,
         database,
         clock,
+        changed,
     )

@@ -11,6 +11,7 @@ from higherself.kernel.errors import HigherSelfError, Misconfigured, Unavailable
 from higherself.notion.following.sightings import Watcher
 from higherself.services.notion.commands import Roles
 from higherself.services.notion.definitions import NotionDefinitions
+from higherself.services.notion.setup_pages import NotionSetups
 from higherself.services.notion.status import INSTANCES, NotionStatus, StatusPolicy
 from higherself.services.notion.status_store import StatusStore
 from higherself.services.notion.steering import NotionSteering
@@ -68,10 +69,18 @@ class NotionWorkflows:
             entity=self.hs.settings.notion_entity,
         )
 
+    @cached_property
+    def setups(self) -> NotionSetups:
+        """Sets workflows up as pages of the library ask for; a watcher."""
+        notion, hs = self.hs.notion, self.hs
+        return NotionSetups(
+            hs.setups, notion.api, notion.writes, notion.databases, hs.database, hs.clock
+        )
+
     @property
-    def watchers(self) -> tuple[Watcher, Watcher]:
+    def watchers(self) -> tuple[Watcher, ...]:
         """Who wants to know of these pages, for the follower."""
-        return self.steering, self.definitions
+        return self.steering, self.definitions, self.setups
 
     async def run(self, told: Callable[[str], None] = lambda line: None) -> None:
         """Keep all of it up to date for ever, if no other process does."""

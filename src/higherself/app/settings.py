@@ -17,11 +17,14 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from higherself.app.named import read_named
 from higherself.app.per_business import PerBusiness
 from higherself.app.road_order import RoadOrder
 from higherself.app.tier_names import BUILT_IN_TIERS, RERANKERS, PerTier, tier_order
 from higherself.app.token_price import TokenPrice
+from higherself.inbound.businesses import Businesses
 from higherself.kernel.errors import Misconfigured
+from higherself.outbound.policy import AllowList
 
 DOTENV = ".env"
 SECRETS_BEGIN = "HIGHERSELF_SECRET_"
@@ -55,6 +58,29 @@ def _language_model(name: str) -> str:
         return name
     known = ", ".join(f"{each}:MODEL" for each in _VENDORS)
     raise ValueError(f"{name!r} is neither template nor one of {known}")
+
+
+def _mail_server(url: SecretStr) -> SecretStr:
+    from higherself.outbound.mail import MailServer
+
+    MailServer.read(url.get_secret_value())
+    return url
+
+
+def _senders(given: object) -> Mapping[str, str]:
+    from email.utils import parseaddr
+
+    senders = read_named(given, alone="*")
+    for each in senders.values():
+        if "@" not in parseaddr(each)[1]:
+            raise ValueError(f"{each!r} is no e-mail address")
+    return senders
+
+
+def _targets(given: SecretStr) -> SecretStr:
+    for each in read_named(given.get_secret_value(), alone="team").values():
+        _http(each)
+    return given
 
 
 _VENDORS = ("anthropic", "openai", "openai-chat", "openai-responses")
@@ -347,11 +373,169 @@ class Settings(BaseModel):
         "HIGHERSELF_HOME, and brought to the database when it answers again.",
         default="off",
     )
-    smtp_url: SecretStr | None = _setting(
+    delivery: Literal["live", "sandbox", "testing"] = _setting(
+        "HIGHERSELF_DELIVERY",
+        "live",
+        "To whom messages go out: `live`, everybody; `sandbox`, those on HIGHERSELF_ALLOW_LIST, and "
+        "what is for others is held; `testing`, anybody, by servers on this machine alone.",
+        default="sandbox",
+    )
+    allow_list: Annotated[AllowList, BeforeValidator(AllowList.read)] = _setting(
+        "HIGHERSELF_ALLOW_LIST",
+        "ana@example.org,@gallery.example,hooks.slack.com",
+        "Who may be written to in the sandbox: addresses, @domains, telephone numbers, and the hosts "
+        "of webhooks.",
+        default=AllowList(),
+    )
+    smtp_url: Annotated[SecretStr, AfterValidator(_mail_server)] | None = _setting(
         "SMTP_URL",
         "smtp://user:password@mail.example.org:587",
-        "Where e-mail goes out.",
+        "Where e-mail goes out: smtp:// with STARTTLS, or smtps://.",
         default=None,
+    )
+    mail_from: Annotated[Mapping[str, str], BeforeValidator(_senders)] = _setting(
+        "MAIL_FROM",
+        "The 7 Space <hello@the7space.example>; am_consulting=AM Consulting <office@am.example>",
+        "Who e-mail is from: one for all, BUSINESS=SENDER for one.",
+        default={},
+    )
+    slack_webhook_url: Annotated[SecretStr, AfterValidator(_targets)] | None = _setting(
+        "SLACK_WEBHOOK_URL",
+        "https://hooks.slack.com/services/T0/B0/x; sales=https://hooks.slack.com/services/T0/B1/y",
+        "Incoming webhooks of Slack, or what speaks like it: one alone is called `team`; others as "
+        "NAME=URL, or BUSINESS.NAME=URL for one business.",
+        default=None,
+    )
+    slack_signing_secret: SecretStr | None = _setting(
+        "SLACK_SIGNING_SECRET",
+        "a-long-secret",
+        "The secret that notices are signed with, for receivers that check it. Unset: not signed.",
+        default=None,
+    )
+    webhook_targets: Annotated[SecretStr, AfterValidator(_targets)] | None = _setting(
+        "HIGHERSELF_WEBHOOK_TARGETS",
+        "softr=https://api.example.org/hooks/softr; crm=https://crm.example.org/hooks",
+        "Where webhooks go out to: NAME=URL, or BUSINESS.NAME=URL; nothing else is written to.",
+        default=None,
+    )
+    webhook_signing_secret: SecretStr | None = _setting(
+        "WEBHOOK_SIGNING_SECRET",
+        "whsec_...",
+        "The secret that webhooks going out are signed with, as Standard Webhooks.",
+        default=None,
+    )
+    sms_url: Url | None = _setting(
+        "SMS_URL",
+        "https://sms.example.org/messages",
+        "The gateway that texts are given to: a POST of JSON with to, text, from and id.",
+        default=None,
+    )
+    sms_token: SecretStr | None = _setting(
+        "SMS_TOKEN", "a-long-secret", "The bearer token for SMS_URL.", default=None
+    )
+    sms_from: str = _setting("SMS_FROM", "+19735550170", "Who texts are from.", default="")
+    drop_folder: Folder | None = _setting(
+        "HIGHERSELF_DROP_FOLDER",
+        "/srv/higherself/published",
+        "Where files are put that go out; unset: the folder `dropped` in HIGHERSELF_HOME.",
+        default=None,
+    )
+    typeform_webhook_secret: SecretStr | None = _setting(
+        "TYPEFORM_WEBHOOK_SECRET",
+        "a-long-secret,the-one-before",
+        "The secret that Typeform signs webhooks with; several with commas between while one replaces another. The same goes for the others. Unset: its webhooks are refused.",
+        default=None,
+    )
+    woocommerce_webhook_secret: SecretStr | None = _setting(
+        "WOOCOMMERCE_WEBHOOK_SECRET",
+        "a-long-secret",
+        "The secret that WooCommerce signs webhooks with.",
+        default=None,
+    )
+    amelia_webhook_secret: SecretStr | None = _setting(
+        "AMELIA_WEBHOOK_SECRET",
+        "a-long-secret",
+        "The secret that comes with Amelia's webhooks in the header X-Webhook-Secret.",
+        default=None,
+    )
+    acuity_api_key: SecretStr | None = _setting(
+        "ACUITY_API_KEY",
+        "a-long-secret",
+        "The API key of Acuity Scheduling, which signs its webhooks.",
+        default=None,
+    )
+    circle_webhook_secret: SecretStr | None = _setting(
+        "CIRCLE_WEBHOOK_SECRET",
+        "a-long-secret",
+        "The secret that comes with Circle's webhooks in the header X-Webhook-Secret.",
+        default=None,
+    )
+    beehiiv_webhook_secret: SecretStr | None = _setting(
+        "BEEHIIV_WEBHOOK_SECRET",
+        "whsec_...",
+        "The signing secret of Beehiiv's webhooks.",
+        default=None,
+    )
+    stripe_webhook_secret: SecretStr | None = _setting(
+        "STRIPE_WEBHOOK_SECRET",
+        "whsec_...",
+        "The signing secret of Stripe's webhooks.",
+        default=None,
+    )
+    userfeedback_webhook_secret: SecretStr | None = _setting(
+        "USERFEEDBACK_WEBHOOK_SECRET",
+        "a-long-secret",
+        "The secret that comes with UserFeedback's webhooks in the header X-Webhook-Secret.",
+        default=None,
+    )
+    tutorlm_webhook_secret: SecretStr | None = _setting(
+        "TUTORLM_WEBHOOK_SECRET",
+        "a-long-secret",
+        "The secret that comes with TutorLM's webhooks in the header X-Webhook-Secret.",
+        default=None,
+    )
+    snovio_webhook_secret: SecretStr | None = _setting(
+        "SNOVIO_WEBHOOK_SECRET",
+        "a-long-secret",
+        "The secret that comes with Snov.io's webhooks in the header X-Webhook-Secret.",
+        default=None,
+    )
+    webhook_secret: SecretStr | None = _setting(
+        "WEBHOOK_SECRET",
+        "whsec_...",
+        "The secret of webhooks that are signed as Standard Webhooks, whoever sends them.",
+        default=None,
+    )
+    acuity_user_id: str | None = _setting(
+        "ACUITY_USER_ID",
+        "12345678",
+        "The user id of Acuity Scheduling's API, to ask it what its webhooks leave out: who booked, "
+        "and when. Unset: it is not asked.",
+        default=None,
+        min_length=1,
+    )
+    acuity_base_url: Url = _setting(
+        "ACUITY_BASE_URL",
+        "https://acuityscheduling.com/api/v1",
+        "Where Acuity Scheduling's API answers.",
+        default="https://acuityscheduling.com/api/v1",
+    )
+    webhook_businesses: Annotated[Businesses, BeforeValidator(Businesses.read)] = _setting(
+        "HIGHERSELF_WEBHOOK_BUSINESSES",
+        "typeform:form:lT4Z3j=the_7_space,acuity=the_connection_practice,*=higherself",
+        "Which business what comes by webhook belongs to: SOURCE:PLACE=BUSINESS for a form, a "
+        "calendar, a product and so on, SOURCE=BUSINESS for all else of a source, *=BUSINESS for the "
+        "rest. Unset: what the rows of businesses say in Notion.",
+        default=Businesses({}),
+    )
+    webhook_rate: int = _setting(
+        "HIGHERSELF_WEBHOOK_RATE",
+        "3000",
+        "How many webhooks a minute are taken of one source from one address; more are told to come "
+        "again later.",
+        default=60_000,
+        ge=1,
+        le=10_000_000,
     )
     host: str = _setting(
         "HIGHERSELF_HOST",
@@ -525,5 +709,7 @@ def _shown(value: Any) -> str:
             return f"****{secret[-4:]}" if len(secret) >= 16 else "****"
         case tuple():
             return ",".join(str(part) for part in value)
+        case Mapping():
+            return "; ".join(f"{name}={part}" for name, part in value.items())
         case _:
             return _CREDENTIALS.sub("//****@", str(value))

@@ -7,7 +7,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
+
+from higherself.kernel.packages import brought
 
 BUILT_IN_TIERS = ("voyage", "openai", "local")
 
@@ -63,7 +65,7 @@ class PerTier:
 
 def installed_tiers() -> dict[str, EntryPoint]:
     """Return what installed packages bring, by the name of the tier."""
-    return {found.name: found for found in entry_points(group=PROVIDERS)}
+    return {found.name: found for found in brought(PROVIDERS)}
 
 
 def tier_order(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -25,15 +25,26 @@ from higherself.knowledge.tiers import Tier
 if TYPE_CHECKING:
     from higherself.agents.skills.invocation import SkillInvoker
     from higherself.app.agents import Agents
+    from higherself.app.escalations import Escalations
+    from higherself.app.inbound import Inbound
     from higherself.app.language_model import ConfiguredModel
     from higherself.app.notion_pages import NotionDatabasePages
     from higherself.app.notion_records import InstalledNotion
     from higherself.app.notion_workflows import NotionWorkflows
+    from higherself.app.outbound import Outbound
     from higherself.app.skills import HostedSkills
     from higherself.app.workflows import Hosted
     from higherself.messaging.bus import Bus
     from higherself.messaging.nats import Nats
+    from higherself.messaging.ports import Subscription
+    from higherself.services.agent_knowledge import HubKnowledge
     from higherself.services.collaboration.collaborations import Collaborations
+    from higherself.services.contacts import Contacts
+    from higherself.services.happenings import Happenings
+    from higherself.services.human_tasks import HumanTasks
+    from higherself.services.notion.records import Records
+    from higherself.services.setups import Setups
+    from higherself.services.shelf import Shelf
     from higherself.workflow.engine.engine import Engine
 
 Report = Callable[[str], None]
@@ -93,8 +104,72 @@ class HigherSelf:
         if self._notion is None:
             from higherself.app.notion_records import installed
 
-            self._notion = installed(self.settings, self.database, self._clock)
+            changed = None if self._bus is None else self.happenings.record_changed
+            self._notion = installed(self.settings, self.database, self._clock, changed=changed)
         return self._notion
+
+    @cached_property
+    def records(self) -> "Records":
+        """The rows of the business (contacts, products, tasks, ...): ``hs.records.of("contacts_profiles")``.
+
+        They are here without Notion, and in Notion as soon as its databases are set up.
+        """
+        from higherself.app.notion import declared
+        from higherself.services.notion.records import Records
+
+        return Records(declared(), self.database, self._clock)
+
+    @cached_property
+    def contacts(self) -> "Contacts":
+        """The people that businesses know: found by address or number, merged and kept."""
+        from higherself.app.happenings import contacts_of
+
+        return contacts_of(self)
+
+    @cached_property
+    def setups(self) -> "Setups":
+        """Which workflows a business has set up, and with which settings."""
+        from higherself.app.happenings import setups_of
+
+        return setups_of(self)
+
+    @cached_property
+    def happenings(self) -> "Happenings":
+        """Takes what happens to a business, and has done what follows: workflows start, or are told."""
+        from higherself.app.happenings import happenings_of
+
+        return happenings_of(self)
+
+    @cached_property
+    def human_tasks(self) -> "HumanTasks":
+        """What people are asked to decide or to answer: reviews and escalations."""
+        from higherself.app.human_tasks import human_tasks_of
+
+        return human_tasks_of(self)
+
+    @cached_property
+    def escalations(self) -> "Escalations":
+        """What waits for a person's answer, whoever asks, with all that led to it."""
+        from higherself.app.escalations import Escalations
+
+        return Escalations(self)
+
+    @cached_property
+    def webhooks(self) -> "Inbound":
+        """What other systems announce: taken in, kept, and handled by the workers."""
+        from higherself.app.inbound import Inbound
+
+        return Inbound(self)
+
+    @cached_property
+    def outbound(self) -> "Outbound":
+        """What goes out to people and systems: once each, kept, and sent later if it must."""
+        from higherself.app.outbound import Outbound
+
+        return Outbound(self)
+
+    def _webhook_work(self) -> "Subscription":
+        return self.webhooks.subscription()
 
     @cached_property
     def notion_workflows(self) -> "NotionWorkflows":
@@ -127,6 +202,24 @@ class HigherSelf:
         """Let ``skills`` find what they work with: see `SkillCall.resource`."""
         skills.provide("language_model", lambda: self.language_model.model)
         skills.provide("notion", self._notion_pages)
+        skills.provide("records", lambda: self.records)
+        skills.provide("collaborations", lambda: self.collaborations)
+        skills.provide("shelf", self._shelf)
+        skills.provide("knowledge_store", self._knowledge_store)
+        skills.provide("contacts", lambda: self.contacts)
+        skills.provide("happenings", lambda: self.happenings)
+        skills.provide("outbound", lambda: self.outbound)
+        skills.provide("human_tasks", lambda: self.human_tasks)
+
+    def _shelf(self) -> "Shelf":
+        from higherself.services.shelf import Shelf
+
+        return Shelf(self.database)
+
+    def _knowledge_store(self) -> "HubKnowledge":
+        from higherself.services.agent_knowledge import HubKnowledge
+
+        return HubKnowledge(self.knowledge, self._clock)
 
     def _notion_pages(self) -> "NotionDatabasePages":
         from higherself.app.notion import notion_pages
@@ -143,6 +236,11 @@ class HigherSelf:
             await self._language_model.close()
         if self._notion is not None:
             await self._notion.close()
+
+    @property
+    def has_workflows(self) -> bool:
+        """Whether it was opened with the engine, the bus and what is installed for them."""
+        return self._hosted is not None
 
     @property
     def hosted(self) -> "Hosted":
@@ -260,6 +358,8 @@ class HigherSelf:
             stack.push_async_callback(hs.close)
             if hosted is not None:
                 hs.provide(hosted.skills.invoker)
+                hosted.also.append(hs._webhook_work)
+                hosted.engine.prepare = hs.setups.prepared
             yield hs
 
 

@@ -1,7 +1,7 @@
 """Workflows as the program offers them: the engine, the definitions and skills that are installed."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +17,7 @@ from higherself.kernel.errors import NotFound, Rejected
 from higherself.kernel.tasks import in_background
 from higherself.messaging.care import PostgresMessageCare
 from higherself.messaging.consumer import Consumer
+from higherself.messaging.ports import Subscription
 from higherself.messaging.upkeep import MessageUpkeep
 from higherself.services.activities import SkillRunner
 from higherself.services.collaboration.collaborations import Collaborations
@@ -48,6 +49,8 @@ class Hosted:
     database: Database
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     directory: Directory | None = None
+    also: list[Callable[[], Subscription]] = field(default_factory=list)
+    """What workers handle besides: made when one begins."""
 
     @property
     def engine(self) -> Engine:
@@ -81,6 +84,7 @@ class Hosted:
         return self.workflows.consumer(
             CollaboratingRunner(runner, self.collaborations),
             self.collaborations.subscription(),
+            *(make() for make in self.also),
             concurrency=concurrency,
         )
 

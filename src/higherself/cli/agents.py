@@ -24,7 +24,8 @@ at_most = click.option("--limit", type=click.IntRange(1, 1000), default=50, show
 def agents() -> None:
     """See which agents there are, give them work, answer what they ask.
 
-    Agents are Python files in the folders of HIGHERSELF_EXTENSIONS, or packages. They run in every
+    The agents of the business come with the program; YAML files in the folder `agents` of
+    HIGHERSELF_EXTENSIONS change them, and Python files or packages add others. They run in every
     `higherself worker`, and in `higherself serve`.
     """
 
@@ -40,11 +41,24 @@ async def list_(*, as_json: bool) -> None:
         print_json({"agents": [_described(each) for each in known]})
         return
     table(
-        ["agent", "role", "workers", "running", "done", "failed", "mean s", "state"],
+        [
+            "agent",
+            "role",
+            "voice",
+            "accepts",
+            "workers",
+            "running",
+            "done",
+            "failed",
+            "mean s",
+            "state",
+        ],
         [
             (
                 each.card.name,
                 each.card.role,
+                each.card.voice,
+                f"{len(each.card.accepts)} types",
                 len(each.ready),
                 sum(p.running for p in each.present),
                 each.done,
@@ -69,12 +83,18 @@ async def show(*, name: str, limit: int, as_json: bool) -> None:
     async with opened() as hs:
         known = await hs.agents.show(name)
         decisions = await hs.agents.routings(agent=name, limit=limit)
+        told = _told(hs.agents.registry, name)
     described = _described(known)
     if as_json:
-        print_json({**described, "routings": [_decided(each) for each in decisions]})
+        print_json({**described, **told, "routings": [_decided(each) for each in decisions]})
         return
     card: dict[str, Any] = described.pop("card")
-    facts({**{key: value for key, value in card.items() if value}, **described})
+    does = told.pop("does", [])
+    shown = {**card, "fallbacks": _fallbacks(card, told), **told}
+    facts({**{key: value for key, value in shown.items() if value}, **described})
+    if does:
+        rows = [(each["type"], each["capability"], each["about"]) for each in does]
+        table(["accepts", "as", "what it does"], rows)
     if decisions:
         _show_decisions(decisions)
 
@@ -144,6 +164,35 @@ async def send(
         say(f"goes to {plain(receipt.agent)}")
     if not receipt.is_new:
         say("it was there already, with this key")
+
+
+@agents.command(
+    epilog="""Example: higherself agents ask lead_capture --data '{"email": "a@b.c"}' --entity the_7_space"""
+)
+@click.argument("type_", type=words, metavar="TYPE")
+@click.option("--data", type=words, help="JSON object, or @FILE.")
+@click.option("--pattern", type=words, help="A sequence of several agents: lead_to_booking, ...")
+@click.option("--entity", type=words, default="default", show_default=True, help="The business.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds.",
+)
+@asynchronous
+async def ask(
+    *, type_: str, data: str | None, pattern: str | None, entity: str, wait: float
+) -> None:
+    """Have the network see to something, and print who made what of it, as JSON.
+
+    It goes to whoever it is for, by its type; if that begins a sequence, its end is waited for.
+    """
+    given = json_object("--data", data)
+    async with opened() as hs:
+        timeout = timedelta(seconds=wait)
+        told = await hs.agents.run(type_, given, pattern=pattern, timeout=timeout, entity=entity)
+    print_json(told)
 
 
 @agents.command(epilog="Example: higherself agents escalations --status open")
@@ -236,6 +285,29 @@ def _described(known: "Known") -> dict[str, Any]:
         "failed": known.failed,
         "mean_seconds": known.seconds,
     }
+
+
+def _told(registry: Any, name: str) -> dict[str, Any]:
+    """Return what is known of an agent that is installed here, beside its card."""
+    from higherself.business.behaviour.agent import DeclaredAgent
+
+    installed = registry.get(name)
+    if installed is None or not isinstance(installed.agent, DeclaredAgent):
+        return {}
+    return dict(installed.agent.told())
+
+
+def _fallbacks(card: dict[str, Any], told: dict[str, Any]) -> str:
+    """Return who takes over what it fails at; nobody does unless the business has said so."""
+    could = ", ".join(told.pop("could_stand_in", ()))
+    capabilities = told.pop("stand_in_for", ())
+    if card.get("fallbacks"):
+        return "; ".join(f"{each}: {', '.join(who)}" for each, who in card["fallbacks"].items())
+    return (
+        f"none; {could} could, if `fallbacks.capabilities` says for what"
+        if could and not capabilities
+        else ""
+    )
 
 
 def _decided(decision: "Decision") -> dict[str, Any]:

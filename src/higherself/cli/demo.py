@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from higherself.app.demo_notion import NotionReport
     from higherself.app.demo_workspace import Workspace
     from higherself.app.wiring import HigherSelf
+    from higherself.flows.mail import Mailbox
+    from higherself.flows.model import Run
 
 
 @click.command(epilog="Example: higherself demo --serve")
@@ -27,7 +29,9 @@ async def demo(*, keep_serving: bool, as_json: bool) -> None:
     Documents of three businesses are split, embedded by the local model and stored in the
     embedded PostgreSQL; then questions are asked, and answered with their sources. Then Notion:
     an emulator of it is started beside the demo, gets the databases of the business and some rows,
-    a page of it answers a question, and somebody approves there what a workflow waits for.
+    a page of it answers a question, and somebody approves there what a workflow waits for. Then a
+    story: a lead arrives by webhook, is scored and written to, books, and asks for help; a text is
+    drafted, reviewed in Notion and published. Letters go to a mail server of the demo.
 
     With --serve the dashboard and the emulator stay until Ctrl-C.
     """
@@ -39,11 +43,13 @@ async def demo(*, keep_serving: bool, as_json: bool) -> None:
     from higherself.app.wiring import HigherSelf
     from higherself.business import sample
     from higherself.cli.progress import ingest_progress
+    from higherself.flows.mail import mail_server
+    from higherself.flows.staging import outward
     from higherself.kernel.clock import SYSTEM_CLOCK
 
     given = load_settings()[0]
-    async with emulated(sample.NOTION) as workspace:
-        settings = await demo_settings(given, workspace)
+    async with emulated(sample.NOTION) as workspace, mail_server() as mail:
+        settings = await demo_settings(given, workspace, outward(mail))
         async with HigherSelf.open(settings, report=say) as hs:
             with ExitStack() as stack:
                 report = await run_demo(
@@ -52,13 +58,15 @@ async def demo(*, keep_serving: bool, as_json: bool) -> None:
                     progress=lambda total: stack.enter_context(ingest_progress(total)),
                 )
             with _alone(hs, needed=keep_serving) as ours:
+                story = None
                 if ours:
                     report = await _with_notion(report, hs, workspace)
-                page = _write_page(report, serving=keep_serving)
+                    story = await _story(hs, workspace, mail)
+                page = _write_page(report, story, serving=keep_serving)
                 if as_json:
-                    print_json(_summary(report, page))
+                    print_json(_summary(report, story, page))
                 else:
-                    _tell(report, page, serving=keep_serving)
+                    _tell(report, story, mail, page, serving=keep_serving)
                 if keep_serving:
                     from higherself.cli.serve import serve_until_stopped
 
@@ -97,7 +105,27 @@ async def _with_notion(
     return replace(report, notion=notion, seconds=round(report.seconds + notion.seconds, 1))
 
 
-def _tell(report: "DemoReport", page: Path, *, serving: bool) -> None:
+async def _story(hs: "HigherSelf", workspace: "Workspace", mail: "Mailbox") -> "Run":
+    from higherself.cli.serve import listen, serve_until_stopped
+    from higherself.flows.report import page_of
+    from higherself.flows.story import tell
+
+    say("A story: a lead, a question, a text")
+    story = await tell(
+        hs, workspace, mail, serve=serve_until_stopped, listen=lambda: listen("127.0.0.1", 0),
+        told=lambda line: say(f"  {line}"),
+    )  # fmt: skip
+    _story_page(hs.settings.home).write_text(page_of(story), encoding="utf-8")
+    return story
+
+
+def _story_page(home: Path) -> Path:
+    return home / "story.html"
+
+
+def _tell(
+    report: "DemoReport", story: "Run | None", mail: "Mailbox", page: Path, *, serving: bool
+) -> None:
     done = report.ingested
     click.echo(click.style("\nHigherSelf Network Server: the demo", bold=True))
     for name, documents in report.by_entity.items():
@@ -114,7 +142,10 @@ def _tell(report: "DemoReport", page: Path, *, serving: bool) -> None:
     )
     if report.notion is not None:
         _tell_notion(report.notion, serving=serving)
-    click.echo(f"\n{report.seconds:.1f} s in all. As a page:  {page}")
+    if story is not None:
+        _tell_story(story, mail)
+        click.echo(f"\nThe story in pictures:  {_story_page(report.home)}")
+    click.echo(f"\n{_seconds(report, story):.1f} s in all. As a page:  {page}")
     if not serving:
         click.echo("To keep the dashboard open:  make demo-serve   (or: higherself demo --serve)")
     click.echo("To start with your own documents:  .venv/bin/higherself knowledge add FOLDER")
@@ -163,13 +194,32 @@ def _tell_notion(notion: "NotionReport", *, serving: bool) -> None:
         )
 
 
+def _tell_story(story: "Run", mail: "Mailbox") -> None:
+    click.echo(click.style("\nA day of the gallery", bold=True))
+    for each in story.results:
+        click.echo(f"\n  {each.title} ({each.seconds:.1f} s)")
+        for step in each.steps:
+            mark = click.style("+", fg="green") if step.passed else click.style("x", fg="red")
+            click.echo(f"   {mark} {step.name}")
+            if not step.passed:
+                click.echo(f"     {plain(step.detail)}")
+    click.echo(f"\n  {len(mail.letters)} letters went out, to a mail server on this machine:")
+    for letter in mail.letters:
+        click.echo(f"    {plain(letter.subject)}")
+
+
 def _verdict(found: bool) -> str:
     return click.style("right", fg="green") if found else click.style("not it", fg="yellow")
 
 
-def _summary(report: "DemoReport", page: Path) -> dict[str, object]:
+def _summary(report: "DemoReport", story: "Run | None", page: Path) -> dict[str, object]:
+    told = story is None or story.passed
     return {
-        "ok": not report.ingested.failed and report.answered > 0 and _is_well(report.notion),
+        "ok": not report.ingested.failed
+        and report.answered > 0
+        and _is_well(report.notion)
+        and told,
+        "story": None if story is None else story.to_json(),
         "home": report.home,
         "report": page,
         "documents": report.by_entity,
@@ -187,8 +237,12 @@ def _summary(report: "DemoReport", page: Path) -> dict[str, object]:
         "answered": report.answered,
         "first": report.first,
         "notion": None if report.notion is None else _notion_summary(report.notion),
-        "seconds": report.seconds,
+        "seconds": _seconds(report, story),
     }
+
+
+def _seconds(report: "DemoReport", story: "Run | None") -> float:
+    return round(report.seconds + (0 if story is None else story.seconds), 1)
 
 
 def _is_well(notion: "NotionReport | None") -> bool:
@@ -224,11 +278,11 @@ def _notion_summary(notion: "NotionReport") -> dict[str, object]:
     }
 
 
-def _write_page(report: "DemoReport", *, serving: bool) -> Path:
+def _write_page(report: "DemoReport", story: "Run | None", *, serving: bool) -> Path:
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(loader=PackageLoader("higherself.cli"), autoescape=True)
-    text = environment.get_template("demo.html").render(report=report, serving=serving)
+    text = environment.get_template("demo.html").render(report=report, story=story, serving=serving)
     page = report.home / "report.html"
     page.write_text(text, encoding="utf-8")
     return page

@@ -16,6 +16,7 @@ from typing import Any, get_args
 import click
 
 from higherself.app.settings import Settings
+from higherself.business.roster import described, load_roster
 from higherself.cli.main import higherself
 from higherself.cli.reference_notion import databases_parts
 from higherself.db.migrate import Migration, migrations
@@ -25,6 +26,12 @@ from higherself.kernel.errors import FAMILIES
 _HEAD = "<!-- Written by `python -m higherself.cli.reference docs/reference`; do not edit. -->"
 
 
+_AGENTS = """\
+The agents that come with the program. Each reads what the business knows before it acts, cites what it used, and keeps what
+it makes. Who gets a message is decided as [Add an agent](../howto/add-an-agent.md) says; there is also how a business changes
+one of these, or adds its own, in a file."""
+
+
 def pages() -> dict[str, str]:
     """Return every page of the reference, by the name of its file."""
     return {
@@ -32,6 +39,7 @@ def pages() -> dict[str, str]:
         "settings.md": settings_page(),
         "errors.md": errors_page(),
         "schema.md": schema_page(),
+        "agents.md": _page("Agents", _AGENTS, *map(described, load_roster().declared.values())),
         "notion-databases.md": _page("Databases in Notion", *databases_parts()),
     }
 

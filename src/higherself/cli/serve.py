@@ -1,5 +1,6 @@
 """The command that runs the server: API and dashboard in one process, until it is told to stop."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -62,10 +63,14 @@ async def serve_until_stopped(
     listener: "socket.socket | None" = None,
     stop: "asyncio.Event | None" = None,
     workers: int = 0,
+    quiet: bool = False,
+    notion: bool = True,
 ) -> None:
     """Serve ``hs`` until SIGTERM or Ctrl-C; answer what has begun, then return.
 
-    It runs activities itself, and ``workers`` more processes do; these stop with it.
+    It runs activities itself, and ``workers`` more processes do; these stop with it. If it is to be
+    ``quiet``, it tells nobody where it is, and keeps no log; without ``notion``, it leaves that to
+    whoever calls.
 
     Raises
         Misconfigured: the address of the settings cannot be listened on; the text says why.
@@ -84,6 +89,7 @@ async def serve_until_stopped(
     at = listener or listen(hs.settings.host, hs.settings.port)
     app = compose(hs)
     asked = stop or asked_to_stop()
+    told: Callable[[str], None] = (lambda line: None) if quiet else say
 
     class Server(uvicorn.Server):
         def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
@@ -91,7 +97,7 @@ async def serve_until_stopped(
 
         async def startup(self, sockets: "list[socket.socket] | None" = None) -> None:
             await super().startup(sockets)
-            say(f"dashboard: {_url(at)}  (Ctrl-C stops)")
+            told(f"dashboard: {_url(at)}  (Ctrl-C stops)")
 
         async def on_tick(self, counter: int) -> bool:
             return asked.is_set() or await super().on_tick(counter)
@@ -101,19 +107,27 @@ async def serve_until_stopped(
                 end()  # answers that would go on for ever end, so that nothing waits for them
             await super().shutdown(sockets)
 
-    install_telemetry(hs.settings)
+    if not quiet:
+        install_telemetry(hs.settings)
     for problem in (await hs.hosted.install()).problems.values():
-        say(plain(problem))
+        told(plain(problem))
     beside = side_by_side(
         hs.knowledge.upkeep.keep_up(),
         hs.hosted.worker().run(),
         hs.hosted.upkeep(),
+        hs.webhooks.keep_up(),
         hs.agents.work(),
         hs.agents.upkeep(),
+        hs.happenings.work(),
+        hs.human_tasks.work(),
+        hs.outbound.postman.run(),
         hs.drain_nats(),
-        follow_notion(hs, lambda line: say(plain(line))),
-        keep_workflows(hs, lambda line: say(plain(line))),
         keep_workers(workers),
+        *(
+            each(hs, lambda line: told(plain(line)))
+            for each in (follow_notion, keep_workflows)
+            if notion
+        ),
     )
     async with in_background(beside):
         await Server(http_config(app)).serve(sockets=[at])

@@ -48,6 +48,9 @@ async def _work(concurrency: int, parent: int | None) -> None:
             hs.hosted.worker(concurrency=concurrency).run(),
             hs.agents.work(),
             hs.agents.upkeep(),
+            hs.happenings.work(),
+            hs.human_tasks.work(),
+            hs.outbound.postman.run(),
             hs.drain_nats(),
             hs.hosted_skills.upkeep.keep_up(),
         )

@@ -70,6 +70,7 @@ class How:
     to: str | None = None
     reply_to: str | None = None
     request: str | None = None
+    correlation: str | None = None
     budget: Budget | None = None
     extensions: Mapping[str, Attribute] | None = None
 
@@ -134,7 +135,11 @@ class View:
             if taken := OURS.intersection(how.extensions):
                 raise MessageMalformed(f"extension {min(taken)!r}", "the bus sets it itself")
             own |= check_extensions(how.extensions)
-        for name, value in (("subject", how.subject), ("partition_key", how.partition_key)):
+        for name, value in (
+            ("subject", how.subject),
+            ("partition_key", how.partition_key),
+            ("correlation", how.correlation),
+        ):
             if value is not None:
                 check_name(name, value)
         return self._envelope(self.cause, identifier, type_, data, own, how)
@@ -170,7 +175,7 @@ class View:
         now, expires = self.exchange.clock.now(), how.expires
         text = str(identifier)
         if cause is None:
-            correlation, causation, hops = text, None, 0
+            correlation, causation, hops = how.correlation or text, None, 0
         else:
             correlation, causation = cause.correlation_id, str(cause.id)
             hops = cause.hop_count + 1

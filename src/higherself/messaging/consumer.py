@@ -17,7 +17,7 @@ from higherself.kernel.clock import SYSTEM_CLOCK, Clock
 from higherself.kernel.errors import HigherSelfError
 from higherself.kernel.tasks import in_background, raise_if_cancelled, task_group
 from higherself.messaging.flights import TROUBLE_BASE, TROUBLE_CEILING, Flights
-from higherself.messaging.model import Claimed, Expired, Lapsed
+from higherself.messaging.model import Claim, Claimed, Expired, Lapsed, Snoozed
 from higherself.messaging.ports import Delivery, Listener, MessageStore, Subscription
 
 LEASE = timedelta(seconds=10)
@@ -100,7 +100,7 @@ class Consumer:
         this consumer does not run, or is about to stop; then the message is for all to claim.
         """
         subscription = self._subscriptions.get(topic)
-        if subscription is None or self._group is None or self._stops:
+        if subscription is None or self._group is None or self._stops or self._flights.solitary:
             return None
         left = 0 if after is None or after.message.topic != topic else 1
         if self._flights.taken(topic) - left >= subscription.concurrency:
@@ -172,9 +172,7 @@ class Consumer:
         else:
             self._open |= {each: None for each in free if claim.stuck or got[each] >= free[each]}
         for message in claim.messages:
-            expires_at = message.envelope.expires_at
-            late = expires_at is not None and expires_at <= claim.now
-            self._begin(group, message, claim.asked, Expired() if late else None)
+            self._begin_claimed(group, message, claim)
         if claim.unfinished:
             return NOW
         if claim.stuck:
@@ -194,6 +192,8 @@ class Consumer:
     def _next(self) -> dict[str, int]:
         """Return the topics whose turn it is, with the room for each, and see them as looked at."""
         free: dict[str, int] = {}
+        if self._flights.solitary:
+            return free
         left = self._at_once - self._flights.all_taken
         for topic in self._open:
             if left <= 0:
@@ -256,15 +256,41 @@ class Consumer:
             self._begin(group, message, claim.asked, Lapsed())
         return A_WHILE
 
+    def _begin_claimed(self, group: asyncio.TaskGroup, message: Claimed, claim: Claim) -> None:
+        """Handle a message; one that seems to kill processes, with nothing beside it that would die along.
+
+        So whatever was in hand with such a one, even twice, is not taken for what it did. One at a
+        time: any other is given back, for this process or another, later.
+        """
+        expires_at = message.envelope.expires_at
+        if expires_at is not None and expires_at <= claim.now:
+            self._begin(group, message, claim.asked, Expired())
+        elif not self._is_suspect(message):
+            self._begin(group, message, claim.asked)
+        elif not self._flights.solitary:
+            self._begin(group, message, claim.asked, alone=True)
+        else:
+            later = A_WHILE * (1 + 4 * self._draw())
+            self._begin(group, message, claim.asked, Snoozed(later))
+            self._sweep_within(later)
+
+    def _is_suspect(self, message: Claimed) -> bool:
+        """Whether one more lapse would be the end of it: that has to be its own doing."""
+        most = self._subscriptions[message.topic].policy.max_lapses
+        return message.lapses > 0 and message.lapses >= most - 1
+
     def _begin(
         self,
         group: asyncio.TaskGroup,
         message: Claimed,
         asked: float,
-        outcome: Expired | Lapsed | None,
+        outcome: Expired | Lapsed | Snoozed | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         self._flights.take(message.topic)
-        self._flights.begin(group, message, self._subscriptions[message.topic], asked, outcome)
+        subscription = self._subscriptions[message.topic]
+        self._flights.begin(group, message, subscription, asked, outcome, alone=alone)
 
     def _begin_reserved(self, message: Claimed, asked: float) -> None:
         if self._group is None:  # it has stopped meanwhile: others get it when the lease runs out

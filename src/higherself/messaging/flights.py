@@ -38,6 +38,8 @@ class _Flight:
     """When its lease runs out, by our monotonic clock: whoever has not come back by then hangs."""
     over_at: float
     """When its handler has had all the time that it may take, by the same clock."""
+    alone: bool = False
+    """Whether nothing else may be in hand here while it is handled."""
     task: asyncio.Task[None] | None = None
     lost: bool = False
     overdue: bool = False
@@ -72,6 +74,9 @@ class Flights:
         self.all_taken = 0
         self._arrived: list[_Arrival] = []
         self._arrival, self._empty = asyncio.Event(), asyncio.Event()
+        self._landing = asyncio.Event()
+        self.solitary = False
+        """Whether a message is here, or about to be handled, that nothing may be beside."""
         self._store_was, self._we_were = datetime.min.replace(tzinfo=UTC), 0.0
         self._dismissed = False
         self._empty.set()
@@ -106,11 +111,14 @@ class Flights:
         subscription: Subscription,
         asked: float,
         outcome: Outcome | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         """Let the handler begin; or settle the message at once, if its ``outcome`` is known.
 
         Its room is taken already, and free again when it has landed. ``asked``: our monotonic clock
-        before it was leased.
+        before it was leased. ``alone``: it is handled once all else here has landed, and until it
+        has, the caller leases nothing more.
         """
         patience = subscription.policy.timeout.total_seconds()
         flight = _Flight(
@@ -128,10 +136,11 @@ class Flights:
         if outcome is not None:
             self._arrive(flight, outcome)
             return
+        if alone:
+            flight.alone = self.solitary = True
+            flight.kept_until = flight.over_at = math.inf  # it has all its time when its turn comes
         flight.task = group.create_task(self._fly(flight))
-        if message.topic not in self._watched:
-            self._watched.add(message.topic)
-            asyncio.get_running_loop().call_later(patience, self._stop_overdue, message.topic)
+        self._watch(message.topic, patience)
 
     async def settle_for_ever(self) -> None:
         """Store settlements; those that come in while some are being stored go together."""
@@ -177,6 +186,8 @@ class Flights:
         outcome: Outcome | None
         began = self._clock.monotonic()
         try:
+            if flight.alone:
+                await self._turn_of(flight)
             outcome = await outcome_of(subscription.handler, delivery)
         except asyncio.CancelledError:
             asked = flight.lost or self._dismissed
@@ -191,6 +202,15 @@ class Flights:
             self._land(flight, "lost")
         else:
             self._arrive(flight, outcome)
+
+    async def _turn_of(self, flight: _Flight) -> None:
+        """Return when nothing but ``flight`` is left here; its time begins then."""
+        while len(self._flights) > 1:
+            self._landing.clear()
+            await self._landing.wait()
+        now, patience = self._clock.monotonic(), flight.subscription.policy.timeout.total_seconds()
+        flight.kept_until, flight.over_at = now + patience + self._lease, now + patience
+        self._watch(flight.message.topic, patience)
 
     def _arrive(self, flight: _Flight, outcome: Outcome) -> None:
         self._arrived.append((flight, self._settled(flight, outcome)))
@@ -254,6 +274,8 @@ class Flights:
         if (other := self._flights.pop(message.id, flight)) is not flight:
             self._flights[message.id] = other
         flight.landed = True
+        self.solitary = self.solitary and not flight.alone
+        self._landing.set()
         self.free(message.topic)
         telemetry.count("messaging.message.settled", topic=message.topic, status=status)
         self._landed(message, status)
@@ -266,6 +288,11 @@ class Flights:
             for each, flight in flights.items()
             if now < flight.kept_until
         }
+
+    def _watch(self, topic: str, patience: float) -> None:
+        if topic not in self._watched:
+            self._watched.add(topic)
+            asyncio.get_running_loop().call_later(patience, self._stop_overdue, topic)
 
     def _stop_overdue(self, topic: str) -> None:
         """Cancel handlers that take longer than they may, and look again when the next one does."""

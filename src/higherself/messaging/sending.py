@@ -225,10 +225,12 @@ class Sender(View):
         expires: When | None = None,
         not_before: When | None = None,
         extensions: Mapping[str, Attribute] | None = None,
+        correlation: str | None = None,
         durable: bool = True,
     ) -> Receipt:
         """Tell all groups whose pattern fits ``type_`` that something has happened.
 
+        ``correlation`` names the conversation that it begins, if nothing has caused it here.
         Not ``durable``: groups of which somebody hears now are told at once; for the others it is kept.
 
         Raises
@@ -244,6 +246,7 @@ class Sender(View):
             expires=expires,
             not_before=not_before,
             extensions=extensions,
+            correlation=correlation,
         )
         envelope = self._composed(type_, data, EVENTS, how)
         if not durable and self._tx is None and not_before is None:

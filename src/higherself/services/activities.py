@@ -71,7 +71,7 @@ class SkillRunner:
             agent=agent,
             workflow=call.workflow,
             state=call.activity.partition("/")[0] or None,
-            correlation=str(call.instance),
+            correlation=call.correlation or str(call.instance),
         )
         try:
             # The engine limits the time. What was made with a secret is kept nowhere.

@@ -15,6 +15,9 @@ from higherself.knowledge.quotations import quotations, quoted
 SOURCE = "agent:"
 """Before an agent's name, the source of the documents that it makes."""
 
+SPREAD, MOST = 4, 100
+"""How many times as many passages are looked at as are wanted, and how many at most."""
+
 
 class HubKnowledge:
     """Searches the hub for agents, and takes in what they make."""
@@ -37,10 +40,16 @@ class HubKnowledge:
         Raises
             QueryRejected: a part of the request makes no sense.
         """
+        chosen = bool(sources or tags)
         answer = await self._hub.search(
-            query, limit=limit, entity=checked_entity(entity), sources=sources, tags=tags
+            query,
+            limit=limit if chosen else min(limit * SPREAD, MOST),
+            entity=checked_entity(entity),
+            sources=sources,
+            tags=tags,
         )
-        hits = [replace(hit, rank=number) for number, hit in enumerate(answer.hits, start=first)]
+        found = answer.hits if chosen else others_first(answer.hits, limit)
+        hits = [replace(hit, rank=number) for number, hit in enumerate(found, start=first)]
         return Passages(
             query=query,
             citations=tuple(_citation(hit) for hit in hits),
@@ -75,6 +84,19 @@ class HubKnowledge:
         if found is None:
             raise Rejected(f"what {made.agent} made was deleted while it was being kept")
         return found
+
+
+def others_first(hits: Sequence[Hit], limit: int) -> list[Hit]:
+    """Return ``limit`` of ``hits``, in their order, of which agents made a third at most.
+
+    What agents write repeats what they have read. If that counted as much, they would soon read
+    nothing but themselves. Only where there is too little else does more of it come.
+    """
+    made = [hit for hit in hits if hit.document.trust == "generated"]
+    others = [hit for hit in hits if hit.document.trust != "generated"]
+    few = made[: max(limit // 3, limit - len(others))]
+    kept = {id(hit) for hit in [*few, *others[: limit - len(few)]]}
+    return [hit for hit in hits if id(hit) in kept]
 
 
 def _citation(hit: Hit) -> Citation:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from higherself.agents.llm.ports import Call, Exchange, Reply, Told
+from higherself.agents.llm.usage import Price, Usage
 from higherself.kernel.jsonvalue import JsonValue
 
 
@@ -160,3 +162,47 @@ def filled(
         "null": None,
     }
     return plain[kind] if kind in plain else word(name)[: schema.get("maxLength")]
+
+
+@dataclass(slots=True)
+class BehavingEndpoint:
+    """An `Endpoint` without a vendor or a connection: ``behave`` answers at once, for fast tests."""
+
+    behave: Callable[[Heard], Said]
+    name: str = "test:obedient"
+    price: Price = field(default_factory=lambda: Price(input=0, output=0))
+    on_machine: bool = True
+
+    async def open(self) -> None:
+        """Get ready: nothing is to be done."""
+
+    async def post(self, exchange: Exchange) -> Reply:
+        """Answer as the behaviour does."""
+        texts: list[str] = []
+        results = 0
+        for turn in exchange.turns:
+            if isinstance(turn, Told):
+                texts += [turn.text, *(each.text for each in turn.results)]
+                results += len(turn.results)
+        output = exchange.output
+        said = self.behave(
+            Heard(
+                model=self.name,
+                instructions=exchange.instructions,
+                texts=tuple(each for each in texts if each),
+                results=results,
+                tools={each.name: each.schema for each in exchange.tools},
+                output=None if output is None else output.name,
+                output_schema={} if output is None else output.schema,
+            )
+        )
+        calls = tuple(
+            Call(str(number), name, given if isinstance(given, str) else json.dumps(given))
+            for number, (name, given) in enumerate(said.calls)
+        )
+        return Reply(
+            text=said.text, calls=calls, usage=Usage(requests=1), model="obedient", cut=said.cut
+        )
+
+    async def close(self) -> None:
+        """Release nothing."""

@@ -44,7 +44,7 @@ def test_a_consultancys_lead_by_its_rules() -> None:
         "decision_maker": True,
     }
     found = score(lead, scorecard("am_consulting"), now=NOW)
-    assert found.score == 100  # 30 + 15 + 25 + 15 + 15 + 20 + 15 = 135, capped
+    assert found.score == 100  # 30 + 15 + 20 + 15 + 15 + 20 + 15 = 130, capped
     assert found.level == "hot"
     small = score(
         {

@@ -17,6 +17,8 @@ FACTS: dict[str, Any] = {
     "time": "18:00", "place": "Studio", "link": "https://x.org/a_b?c=1&d=2", "about": "Hello", "message": "Text",
     "item": "Blue No. 3", "ticket": "ESC-12345678", "severity": "3", "reason": "asked for a person",
     "attempts": ["looked", "asked"], "interest": "yoga", "due": "1 April", "carrier": "UPS", "summary": "All of it",
+    "order": "1001", "total": "$90", "items": [{"name": "Mug", "quantity": 2}], "next": "We pack it.", "refunded": True,
+    "subject": "Your question", "answer": "Yes.", "answer_within": "2 hours", "citations": [{"number": 1, "title": "Hours"}],
 }  # fmt: skip
 
 

@@ -145,7 +145,7 @@ async def test_records_in_order() -> None:
 
 async def test_judgements() -> None:
     lead = await run("score_lead", client={"budget": 60_000, "source": "referral"})
-    assert (lead["score"], lead["level"]) == (75, "warm")  # by the rules of am_consulting
+    assert (lead["score"], lead["level"]) == (70, "warm")  # by the rules of am_consulting
     found = await run(
         "segment_contacts", contacts=[{"visits": 3}], definitions={"regulars": "contact.visits > 2"}
     )

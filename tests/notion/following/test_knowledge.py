@@ -97,7 +97,7 @@ async def test_our_own_writes_embed_nothing(ours: Workspace) -> None:
     rows = [ours.row(source, f"Row {i}", f"Text {i}") for i in range(40)]
     ours.wait(minutes=5)
     await ours.cycle()
-    for turn in range(25):
+    for turn in range(8):
         for row in rows:
             ours.update(row, properties={"Chunks": {"number": turn}})
         ours.wait(minutes=2)

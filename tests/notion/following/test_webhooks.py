@@ -173,6 +173,7 @@ async def test_the_route_answers_with_status_codes(ours: Workspace) -> None:
 
     class Settings:
         notion_webhook_token = None
+        webhook_rate = 60_000
 
     class Server:
         settings, database, clock = Settings(), ours.database, SYSTEM_CLOCK

@@ -133,5 +133,5 @@ async def a_lab(
             set_up,
             RecordWatcher(on),
             RecordPusher(on, notion.writes),
-            Records(on),
+            Records(on.declaration, on.database, on.clock),
         )

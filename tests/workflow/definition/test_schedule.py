@@ -7,9 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from higherself.kernel.jsonvalue import JsonObject
+from higherself.kernel.jsonvalue import JsonObject, JsonValue
 from higherself.workflow.definition.paths import below, context_path_of, with_value
-from higherself.workflow.definition.schedule import cron_of, duration_of, text_of, zone_of
+from higherself.workflow.definition.schedule import (
+    cron_of,
+    duration_of,
+    instant_of,
+    text_of,
+    zone_of,
+)
 from higherself.workflow.definition.schema import ContextSchema
 from higherself.workflow.errors import ContextRejected
 
@@ -45,6 +51,28 @@ def test_a_duration_is_what_its_text_says(milliseconds: int) -> None:
     duration = timedelta(milliseconds=milliseconds)
     if len(text_of(duration)) <= 9:
         assert duration_of(text_of(duration)) == duration
+
+
+@given(st.integers(0, 10**9 - 1), st.datetimes(timezones=st.just(UTC)))
+def test_a_wait_is_a_number_of_seconds_a_duration_or_a_time_and_never_ends_before_now(
+    seconds: int, at: datetime
+) -> None:
+    then = NOON + timedelta(seconds=seconds)
+    assert instant_of(seconds, NOON, "{{ w }}") == then
+    assert instant_of(f"{seconds}s", NOON, "{{ w }}") == then
+    assert instant_of(then.isoformat(), NOON, "{{ w }}") == then
+    assert instant_of(at.isoformat(), NOON, "{{ w }}") == max(NOON, at)
+    assert instant_of(-seconds, NOON, "{{ w }}") == NOON
+
+
+@given(
+    st.one_of(st.text(max_size=30), st.none(), st.booleans(), st.floats(), st.lists(st.integers()))
+)
+def test_whatever_else_a_wait_is_it_is_refused_with_its_template(said: JsonValue) -> None:
+    try:
+        assert instant_of(said, NOON, "{{ context.wait }}") >= NOON
+    except ContextRejected as error:
+        assert "{{ context.wait }}" in str(error)  # noqa: PT017  one or the other
 
 
 def test_a_schedule_comes_round_on_the_clock_of_its_zone() -> None:

@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from tests.workflow.world import NOON, World, run_through
+import pytest
+from tests.workflow.world import NOON, World, machine, run_through
 
+from higherself.workflow.definition import as_data, load
 from higherself.workflow.machine import TimerDue
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -181,3 +183,48 @@ def test_timers_may_be_years_ahead() -> None:
 """).start()
     world.next_timer()
     assert (world.status, world.now.year) == ("completed", 2054)
+
+
+# --- Waits that each instance reckons for itself.
+
+RECKONED = """
+  waiting:
+    after:
+      "{{ context.wait }}": {to: done}
+    on_error: {to: review}
+  review: {on: {again: {to: waiting}}}
+  done: {final: true}
+"""
+
+
+@pytest.mark.parametrize(
+    ("wait", "passes"),
+    [
+        ("3d", timedelta(days=3)),
+        (90, timedelta(seconds=90)),
+        ("0d", timedelta(0)),
+        ("2026-03-04T12:00:00Z", timedelta(days=2)),
+        ("2026-03-02T08:00:00-05:00", timedelta(hours=1)),
+        ("2020-01-01T00:00:00Z", timedelta(0)),
+    ],
+)
+def test_a_wait_is_what_the_context_says_when_the_state_is_entered(
+    wait: object, passes: timedelta
+) -> None:
+    world = World(RECKONED).start(wait=wait)
+    (due,) = world.timers.values()
+    assert due - world.now == passes
+    world.pass_time(passes)
+    assert world.state == "done"
+
+
+@pytest.mark.parametrize("wait", ["soon", None, True, "99999999999d", {"days": 3}])
+def test_a_wait_that_is_none_is_an_error_of_the_state(wait: object) -> None:
+    assert World(RECKONED).start(wait=wait).state == "review"
+    assert World(RECKONED).start().state == "review", "it is missing"
+
+
+def test_a_reckoned_wait_is_written_again_as_it_was() -> None:
+    definition = machine(RECKONED)
+    assert load(as_data(definition)) == definition
+    assert "{{ context.wait }}" in str(as_data(definition))

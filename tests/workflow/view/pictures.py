@@ -8,6 +8,7 @@ from tests.workflow.view.samples import (
     failed_booking,
     half_done_campaign,
     half_done_lead,
+    lead_nurturing,
     many_leads,
     run_in,
 )
@@ -25,9 +26,9 @@ def pictures() -> Mapping[str, str]:
         "workflow-run": svg(lead.definition, run=run_in(lead)),
         "workflow-branches": svg(campaign.definition, run=run_in(campaign)),
         "workflow-failed": svg(booking.definition, run=run_in(booking)),
-        "workflow-heat": svg(business("lead_nurturing"), statistics=statistics_of(many_leads())),
+        "workflow-heat": svg(lead_nurturing(), statistics=statistics_of(many_leads())),
         "workflow-gantt": gantt(run_in(lead), title="lead_nurturing, one run"),
-        "workflow-outlook": outlook(simulate(business("lead_nurturing"), runs=2000)),
+        "workflow-outlook": outlook(simulate(lead_nurturing(), runs=2000)),
     }
 
 

@@ -76,7 +76,7 @@ def test_lines_begin_and_end_at_their_boxes(graph: tuple[list[Box], list[Link]])
     for (source, target), route in drawn.routes.items():
         for (x, y), key in ((route.pieces[0][0], source), (route.pieces[-1][1], target)):
             at = drawn.boxes[key]
-            assert at.left <= x <= at.right
+            assert at.left - 1e-6 <= x <= at.right + 1e-6
             assert min(abs(y - at.top), abs(y - at.bottom)) < 1e-6
 
 

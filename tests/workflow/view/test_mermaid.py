@@ -12,6 +12,7 @@ from tests.workflow.view.samples import (
     business,
     failed_booking,
     half_done_lead,
+    lead_nurturing,
     odd_definitions,
     odd_texts,
     run_in,
@@ -90,7 +91,7 @@ def test_a_failure_is_marked(real_mermaid: RealMermaid) -> None:
 
 def test_numbers_are_told(real_mermaid: RealMermaid) -> None:
     run = run_in(half_done_lead())
-    text = mermaid(business("lead_nurturing"), statistics=statistics_of([run, run]))
+    text = mermaid(lead_nurturing(), statistics=statistics_of([run, run]))
     real_mermaid.parse(text)
     assert "4\N{MULTIPLICATION SIGN}, 2d 3h each" in text
     assert "heat5" in text

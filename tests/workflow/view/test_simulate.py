@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from tests.workflow.machine.definitions import definitions
-from tests.workflow.view.samples import NAMES, business, half_done_lead, run_in
+from tests.workflow.view.samples import NAMES, business, half_done_lead, lead_nurturing, run_in
 from tests.workflow.world import machine
 
 from higherself.workflow.definition import WorkflowDefinition
@@ -173,7 +173,7 @@ def test_what_was_learnt_comes_again() -> None:
     assert found.expected is not None
     assert found.expected / HOUR == pytest.approx(3, rel=0.06)
     assert found.assumed == ()
-    lead = simulate(business("lead_nurturing"), runs=200, learnt=learn([run_in(half_done_lead())]))
+    lead = simulate(lead_nurturing(), runs=200, learnt=learn([run_in(half_done_lead())]))
     assert "qualified" in lead.assumed
     assert "captured" not in lead.assumed
 

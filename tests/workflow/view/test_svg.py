@@ -13,6 +13,7 @@ from tests.workflow.view.samples import (
     business,
     failed_booking,
     half_done_lead,
+    lead_nurturing,
     odd_definitions,
     run_in,
 )
@@ -77,7 +78,7 @@ def test_it_can_be_read_aloud() -> None:
     root = ElementTree.fromstring(svg(business("inventory"), name="one"))
     assert root.attrib["role"] == "img"
     assert root.attrib["aria-labelledby"] == "one-title one-desc"
-    assert root.findtext(f"{SVG}title") == "Workflow inventory version 1"
+    assert root.findtext(f"{SVG}title") == f"Workflow {business('inventory')}"
     assert "It begins in item_registration" in str(root.findtext(f"{SVG}desc"))
 
 
@@ -107,13 +108,13 @@ def test_a_failure_is_marked_and_told() -> None:
 
 def test_many_runs_are_coloured() -> None:
     run = run_in(half_done_lead())
-    text = svg(business("lead_nurturing"), statistics=statistics_of([run, run]))
+    text = svg(lead_nurturing(), statistics=statistics_of([run, run]))
     assert "hs-heat-5" in states_of(text)["nurturing"]
     assert "4\N{MULTIPLICATION SIGN}, 2d 3h each" in text
 
 
 def test_a_png_has_the_size_that_was_asked_for() -> None:
-    text = svg(business("lead_nurturing"), dark=False)
+    text = svg(lead_nurturing(), dark=False)
     root = ElementTree.fromstring(text)
     width, height = struct.unpack(">II", png(text, scale=2)[16:24])
     assert abs(width - 2 * float(root.attrib["width"])) <= 2
@@ -129,7 +130,7 @@ def test_a_png_has_letters_on_a_machine_without_fonts(monkeypatch: pytest.Monkey
         return bytes(draw(**options))
 
     monkeypatch.setattr(resvg_py, "svg_to_bytes", noted)
-    whole = svg(business("lead_nurturing"), dark=False)
+    whole = svg(lead_nurturing(), dark=False)
     blank = re.sub(r"<text.*?</text>", "", whole)
     assert len(png(whole)) > 1.3 * len(png(blank))
     assert all(each["skip_system_fonts"] for each in asked)

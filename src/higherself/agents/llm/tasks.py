@@ -81,6 +81,24 @@ class Outline(BaseModel):
         return "\n".join(lines)
 
 
+class Passage(BaseModel):
+    """A part of an article."""
+
+    heading: str = Field(min_length=1)
+    text: str = Field(min_length=1)
+
+
+class Article(BaseModel):
+    """A longer text as a draft, part by part."""
+
+    title: str = Field(min_length=1, max_length=200)
+    parts: list[Passage] = Field(min_length=1)
+    sources: Numbers = []
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"## {part.heading}\n\n{part.text}" for part in self.parts)
+
+
 class Classification(BaseModel):
     """Which of the given labels fits, how sure that is (0 to 1), and why."""
 
@@ -115,7 +133,7 @@ class Summarise:
 class Draft:
     """Write something from facts."""
 
-    kind: Literal["email", "post", "outline"]
+    kind: Literal["email", "post", "outline", "article"]
     purpose: str
     facts: Mapping[str, str]
     sender: str = ""
@@ -261,6 +279,19 @@ def draft_outline(
     """Return the ask for an outline of a longer text."""
     task = Draft(kind="outline", purpose=purpose, facts=facts, language=language)
     return _draft(task, Outline, "the outline of a longer text", sources, more)
+
+
+def draft_article(
+    purpose: str,
+    facts: Mapping[str, str],
+    *,
+    sources: Iterable[Source] = (),
+    language: Language = "en",
+    **more: Any,
+) -> Ask[Article]:
+    """Return the ask for a longer text; the fact ``subject`` is its title, ``brief`` what to say."""
+    task = Draft(kind="article", purpose=purpose, facts=facts, language=language)
+    return _draft(task, Article, "an article of some paragraphs", sources, more)
 
 
 def _draft(

@@ -17,6 +17,7 @@ from higherself.agents.llm.errors import NoTemplate
 from higherself.agents.llm.model import Answer, Ask, Source
 from higherself.agents.llm.tasks import (
     AnswerFrom,
+    Article,
     CitedAnswer,
     Classification,
     Classify,
@@ -24,6 +25,7 @@ from higherself.agents.llm.tasks import (
     EmailDraft,
     Extract,
     Outline,
+    Passage,
     PostDraft,
     Section,
     Summarise,
@@ -76,6 +78,11 @@ WORDS = {
 }
 APART = ("name", "subject", "hashtags")
 """Facts that have a place of their own in a draft."""
+
+NOT_SAID = ("keywords", "audience", "changes", "platform")
+"""Facts by which an article is written, and that do not stand in it."""
+
+MOST_PARTS = 6
 
 
 class TemplateModel:
@@ -218,6 +225,8 @@ def _draft(task: Draft, sources: Sequence[Source]) -> BaseModel:
     ]
     if task.kind == "outline":
         return _outline(purpose, facts, own, numbers)
+    if task.kind == "article":
+        return _article(task, purpose, facts, own)
     given = {"purpose": purpose, "facts": facts, "points": points}
     if task.kind == "post":
         tags = [
@@ -250,6 +259,36 @@ def _outline(
     if not sections:
         raise NoTemplate("there is nothing to outline: give facts, or sources of your own")
     return Outline(title=title, sections=sections, sources=numbers)
+
+
+def _article(
+    task: Draft, purpose: str, facts: list[tuple[str, str]], own: Sequence[Source]
+) -> Article:
+    """Say what the brief says, and what the sources say that has most to do with the subject."""
+    title = line(task.facts.get("subject", "")) or purpose[:1].upper() + purpose[1:]
+    about = f"{title} {line(task.facts.get('keywords', ''))}"
+    parts, numbers = [], []
+    if brief := line(task.facts.get("brief", "")):
+        parts.append(Passage(heading=title, text=brief))
+    for number, source in enumerate(own, start=1):
+        points = _chosen([source], about, most=POINTS)
+        if points and len(parts) < MOST_PARTS:
+            heading = line(source.title) or f"More about {title}"
+            every = [text for text, _ in _sentences([source])]
+            begin = every.index(points[0][0])  # with what stands around it, it is a paragraph
+            text = " ".join(every[begin : begin + 2 * POINTS])
+            before = next((part for part in parts if part.heading == heading), None)
+            if before is not None:
+                before.text = " ".join(unique([before.text, text]))
+            else:
+                parts.append(Passage(heading=heading, text=text))
+            numbers.append(number)
+    if not parts:
+        said = [f"{label}: {value}" for label, value in facts if label.lower() not in NOT_SAID]
+        if not said:
+            raise NoTemplate("there is nothing to write: give a brief, or sources of your own")
+        parts = [Passage(heading=title, text=". ".join(said))]
+    return Article(title=shortened(title, 120), parts=parts, sources=numbers)
 
 
 def _extracted(ask: Ask[Any]) -> BaseModel:

@@ -17,6 +17,11 @@ from higherself.kernel.jsonvalue import content_hash
 
 MOST_RECIPIENTS = 50
 
+WIRE = SMTP.clone(max_line_length=998, cte_type="7bit")
+"""How messages are written: an address in a header stays whole, however long it is (at the usual 78
+columns it would be encoded, and no mail program would find the link to unsubscribe), and the text is
+one that every mail server takes, also one without 8BITMIME."""
+
 
 class EmailRejected(Rejected):
     """An e-mail cannot be composed: an address or a header is not as it has to be."""
@@ -52,7 +57,7 @@ def composed(letter: Letter) -> EmailMessage:
     if len(letter.to) > MOST_RECIPIENTS:
         raise EmailRejected(f"to: {len(letter.to)} recipients, and {MOST_RECIPIENTS} are allowed")
     sender = _address("sender", letter.sender)
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=WIRE)
     try:
         message["From"] = sender
         message["To"] = [_address("to", each) for each in letter.to]

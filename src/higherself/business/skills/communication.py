@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from higherself.agents.skills import SkillCall, skill
-from higherself.business.messages import channels, email, templates, text
+from higherself.business.messages import channels, email, letters, templates, text
 from higherself.kernel.clock import SYSTEM_CLOCK
 
 Channel = Literal["email", "slack", "sms", "notion", "plain"]
@@ -50,9 +50,12 @@ def compose_email(
     at: Annotated[datetime | None, Field(description="Its date; default: now")] = None,
 ) -> Email:
     """Return the e-mail; the same call gives the same Message-ID on every attempt."""
-    written = _written(template, subject, body)
-    filled = templates.fill(
-        written, {"business": sender.partition("<")[0].strip() or sender, **facts}
+    filled = letters.filled(
+        template=template,
+        subject=subject,
+        body=body,
+        facts=facts,
+        business=sender.partition("<")[0].strip() or sender,
     )
     blocks = text.read(filled.body)
     recipients = [to] if isinstance(to, str) else to
@@ -122,11 +125,3 @@ def format_message(
             )
         case "plain":
             return Formatted(channel=channel, text=channels.plain(blocks))
-
-
-def _written(template: str | None, subject: str | None, body: str | None) -> templates.Template:
-    if template is not None and subject is None and body is None:
-        return templates.built_in(template)
-    if template is None and subject is not None and body is not None:
-        return templates.Template("the text", subject, body)
-    raise templates.TemplateRejected("give either `template`, or `subject` and `body`")

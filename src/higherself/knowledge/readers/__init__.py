@@ -18,11 +18,18 @@ from higherself.knowledge.readers.file import (
     opened,
     printable,
 )
-from higherself.knowledge.readers.html import read_html
 from higherself.knowledge.readers.pdf import read_pdf
 from higherself.knowledge.readers.prose import read_markdown, read_text
 from higherself.knowledge.readers.records import read_json, read_json_lines
 from higherself.knowledge.readers.table import read_csv
+
+
+def _read_html(file: File) -> Iterator[Reading]:
+    """Read a page. What takes it apart is loaded once there is one: most commands never see any."""
+    from higherself.knowledge.readers.html import read_html
+
+    return read_html(file)
+
 
 READERS: Mapping[str, Callable[[File], Iterator[Reading]]] = {
     ".md": read_markdown,
@@ -30,8 +37,8 @@ READERS: Mapping[str, Callable[[File], Iterator[Reading]]] = {
     ".txt": read_text,
     ".text": read_text,
     ".log": read_text,
-    ".html": read_html,
-    ".htm": read_html,
+    ".html": _read_html,
+    ".htm": _read_html,
     ".csv": read_csv,
     ".tsv": read_csv,
     ".jsonl": read_json_lines,

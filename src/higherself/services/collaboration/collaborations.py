@@ -157,11 +157,13 @@ class Collaborations:
         key: str | None = None,
         cause: Envelope | None = None,
         activity: Activity | None = None,
+        correlation: str | None = None,
     ) -> UUID:
         """Begin a collaboration, and return its identifier; it goes on in the workers.
 
         With a ``key`` it begins once for a business. ``cause``: the message because of which, whose
-        conversation and budget it is a part of. What was approved for plans of this name is applied.
+        conversation and budget it is a part of; ``correlation`` names the conversation if there is no
+        such message. What was approved for plans of this name is applied.
 
         Raises
             PlanRejected: the plan cannot be carried out as it is; nothing was asked.
@@ -178,7 +180,7 @@ class Collaborations:
             id=id,
             entity=entity,
             plan=wanted,
-            correlation_id=cause.correlation_id if cause else str(id),
+            correlation_id=cause.correlation_id if cause else correlation or str(id),
             hop_count=cause.hop_count if cause else 0,
             budget=budget_of(cause) if cause else Budget(),
             cause=cause,

@@ -40,6 +40,7 @@ class CollaboratingRunner:
                 entity=call.entity,
                 key=f"{call.key}/{call.attempt}",
                 activity=Activity(call.instance, call.key, call.attempt),
+                correlation=call.correlation,
             )
         except NothingAsked:
             return Deferred()  # the instance has gone on without it

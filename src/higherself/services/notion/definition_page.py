@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from higherself.kernel.jsonvalue import shown
 from higherself.notion.content import Content, RegionDamaged, parse, region, render, with_region
 from higherself.notion.content.rich import text as rich
 from higherself.notion.content.tree import (
@@ -18,6 +19,7 @@ from higherself.notion.content.tree import (
     Text,
     walk,
 )
+from higherself.services.setups import Setting, settings_of
 from higherself.workflow.definition import LoadedDefinition, WorkflowDefinition, load_text
 from higherself.workflow.definition.model import state_path
 from higherself.workflow.errors import InvalidDefinition, Place
@@ -29,6 +31,10 @@ REGION = "definition"
 """The name of our part of the page."""
 
 FILE = "definition.yaml"
+SET_UP = (
+    "Set it up for a business by a block of code on this page (language YAML) with the lines setup: "
+    "(the workflow), entity: (the business) and settings:, each setting on a line below that."
+)
 _LANGUAGES = ("yaml", "", "plain text", "json")
 _MOST_PROBLEMS = 50
 _MOST_STATES = 90
@@ -129,6 +135,10 @@ def _blocks(
     yield Code(code=mermaid(definition, guards=False).rstrip("\n"), language="mermaid")
     yield Heading(rich("States"), level=3)
     yield _states(definition)
+    if settings := settings_of(definition):
+        yield Heading(rich("What can be set"), level=3)
+        yield Paragraph(rich(SET_UP))
+        yield _settings(settings)
 
 
 def _callout(icon: str, colour: str, head: str, lines: Sequence[str]) -> Callout:
@@ -155,6 +165,26 @@ def _states(definition: WorkflowDefinition) -> Table:
             )
         )
         for region, state in definition.all_states()
+    ]
+    return Table(header_row=True, children=(head, *rows[:_MOST_STATES]))
+
+
+def _settings(settings: Sequence[Setting]) -> Table:
+    head = Row(cells=tuple((Text(each, Marks(bold=True)),) for each in ("Setting", "Type", "Default", "What it is")))  # fmt: skip
+    rows = [
+        Row(
+            cells=(
+                (Text(each.name, Marks(code=True)),),
+                rich(each.type),
+                rich(
+                    "has to be set"
+                    if each.required
+                    else shortened(shown(each.default, indent=None), 200)
+                ),
+                rich(shortened(" ".join((each.about or each.title).split()), 300)),
+            )
+        )
+        for each in settings
     ]
     return Table(header_row=True, children=(head, *rows[:_MOST_STATES]))
 

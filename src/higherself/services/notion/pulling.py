@@ -23,6 +23,7 @@ from higherself.notion.databases.lookup import DataSource
 from higherself.notion.databases.plan import Side, SyncPlan, Values, plan
 from higherself.notion.following.sightings import Seen, Sighting, edited_at
 from higherself.notion.ports import JsonObject
+from higherself.services.consequences import RecordChange
 from higherself.services.notion import record_store as store
 from higherself.services.notion.record_store import QUERIES, Record
 from higherself.services.notion.workspace import PageValues, Workspace, read_page, refresh_schema
@@ -179,6 +180,19 @@ async def pull(
     )
     record = await apply(on, tx, declared, record, decided, there)
     await store.save_record(tx, record, now, row={**here, **decided.pulls})
+    if decided.pulls and on.changed is not None:
+        after = {**here, **decided.pulls}
+        await on.changed(
+            tx,
+            RecordChange(
+                database=declared.name,
+                record=record.record_id,
+                entity=record.entity,
+                before=here,
+                after=after,
+                person=(page.get("last_edited_by") or {}).get("id"),
+            ),
+        )
     if record.stamp or decided.pushes:
         await store.queue(tx, declared.name, record.record_id, record.entity)
     if created:

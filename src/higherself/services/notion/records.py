@@ -6,19 +6,24 @@ PostgreSQL at once, and in Notion as soon as its page is pushed.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
-from higherself.db.pool import Row, Transaction
+from higherself.db.pool import Database, Row, Transaction
+from higherself.kernel.clock import Clock
 from higherself.kernel.errors import NotFound
 from higherself.kernel.ids import checked_entity, new_id
 from higherself.kernel.jsonvalue import JsonValue
-from higherself.notion.databases.declaration import BUSINESSES, DeclaredDatabase, UnknownDatabase
+from higherself.notion.databases.declaration import (
+    BUSINESSES,
+    Declaration,
+    DeclaredDatabase,
+    UnknownDatabase,
+)
 from higherself.notion.databases.fields import checked
 from higherself.services.notion import record_store as store
 from higherself.services.notion.pulling import business_id, select_rows
 from higherself.services.notion.record_store import QUERIES
-from higherself.services.notion.workspace import Workspace
 
 KEYED = UUID("6f1c1c0e-6d0b-5b0e-9a51-3f7a5f0c9d15")
 """Row identifiers are made of keys under this one."""
@@ -39,11 +44,17 @@ class NothingToDecide(NotFound):
         super().__init__(f"nothing is to be decided about {column} of {database} {record}")
 
 
+class _Shelf(NamedTuple):
+    declaration: Declaration
+    database: Database
+    clock: Clock
+
+
 class Records:
     """The rows of all declared databases."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._on = workspace
+    def __init__(self, declaration: Declaration, database: Database, clock: Clock) -> None:
+        self._on = _Shelf(declaration, database, clock)
 
     def of(self, database: str) -> "RecordTable":
         """Return the rows of one database.
@@ -104,8 +115,8 @@ class RecordTable:
     ``record_id`` of rows (of one, or a list).
     """
 
-    def __init__(self, workspace: Workspace, declared: DeclaredDatabase) -> None:
-        self._on, self.declared = workspace, declared
+    def __init__(self, shelf: _Shelf, declared: DeclaredDatabase) -> None:
+        self._on, self.declared = shelf, declared
 
     async def get(self, record: UUID, *, entity: str | None = None) -> Row:
         """Return a row.
@@ -140,6 +151,13 @@ class RecordTable:
                 tx, self.declared, wanted, text=text, entity=entity, limit=limit
             )
 
+    async def keyed(self, entity: str, key: str) -> Row | None:
+        """Return the row that was saved under ``key`` for a business, if one was and it is there."""
+        record = _keyed(self.declared.name, entity, key)
+        async with self._on.database.reading(entity=entity) as tx:
+            row = (await store.find_rows(tx, self.declared, [record])).get(record)
+        return None if row is None or row["deleted_at"] is not None else row
+
     async def save(
         self,
         entity: str,
@@ -160,7 +178,7 @@ class RecordTable:
         now, given = self._on.clock.now(), record
         checked_entity(entity)
         if key is not None:
-            record = uuid5(KEYED, f"{self.declared.name}\0{entity}\0{key}")
+            record = _keyed(self.declared.name, entity, key)
         async with self._on.database.transaction(entity=entity) as tx:
             found = {} if record is None else await store.find_rows(tx, self.declared, [record])
             if record is None or record not in found:
@@ -206,7 +224,11 @@ class RecordTable:
         await store.insert_row(tx, declared, record, entity, fields, now)
 
 
-async def _business_of(tx: Transaction, on: Workspace, slug: str) -> UUID:
+def _keyed(database: str, entity: str, key: str) -> UUID:
+    return uuid5(KEYED, f"{database}\0{entity}\0{key}")
+
+
+async def _business_of(tx: Transaction, on: _Shelf, slug: str) -> UUID:
     """Return the row that stands for a business; it is made when first needed."""
     row = await tx.maybe(QUERIES["find_business"], {"slug": slug})
     if row is not None:

@@ -365,6 +365,15 @@ class NotionSteering:
             self._me = str((await self._reads.me())["id"])
         return self._me
 
+    async def who(self, user: str) -> tuple[str, Sequence[str]]:
+        """Return the name and the roles of somebody in Notion.
+
+        Raises
+            Unavailable: Notion does not answer.
+        """
+        person = await self._person(user)
+        return person.name, self._roles.of(person)
+
     async def _person(self, user: str | None) -> Person:
         """Return who a user is; nobody, if it is ourselves."""
         if user is None or same_id(user, await self._bot()):

@@ -1,10 +1,10 @@
 """What carrying rows over works with, and how a page of a declared database is read."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from higherself.db.pool import Database
+from higherself.db.pool import Database, Transaction
 from higherself.kernel.clock import Clock
 from higherself.kernel.jsonvalue import JsonValue
 from higherself.notion.databases.declaration import SUPABASE_ID, Declaration, DeclaredDatabase
@@ -18,6 +18,7 @@ from higherself.notion.databases.schema import (
     found_source,
 )
 from higherself.notion.ports import JsonObject
+from higherself.services.consequences import RecordChange
 from higherself.services.notion.links import LinkBook
 
 
@@ -37,9 +38,16 @@ class PageReads(Protocol):
         ...
 
 
+Changed = Callable[[Transaction, RecordChange], Awaitable[None]]
+"""Is told, in the transaction that has it, of what people have changed: what it stores there is durable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """What pulling and pushing work with. ``entity``: whose rows are that name no business."""
+    """What pulling and pushing work with. ``entity``: whose rows are that name no business.
+
+    ``changed`` is told of what people change in rows.
+    """
 
     declaration: Declaration
     database: Database
@@ -48,6 +56,7 @@ class Workspace:
     links: LinkBook
     clock: Clock
     entity: str = "default"
+    changed: "Changed | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,15 +202,25 @@ Work = Activity | Collaboration | SubWorkflow | Approval | Parallel
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """What happens when an instance has been in a state for so long."""
+    """What happens when an instance has been in a state for so long.
+
+    ``wait`` is a template that says how long, or when, for each instance; it is filled in when the
+    state is entered. Then ``duration`` is only what is assumed where there is no instance.
+    """
 
     duration: timedelta
     transitions: Transitions
+    wait: Input | None = None
+
+    @property
+    def text(self) -> str:
+        """How it is written: the key."""
+        return text_of(self.duration) if self.wait is None else str(self.wait.source)
 
     @property
     def path(self) -> str:
         """Its path in the state."""
-        return below("after", text_of(self.duration))
+        return below("after", self.text)
 
 
 @dataclass(frozen=True, slots=True)

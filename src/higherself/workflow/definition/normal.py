@@ -86,7 +86,7 @@ def _state(state: State) -> JsonObject:
         exit=[_activity(each) for each in state.exit],
         transitions=_ways(state.transitions),
         on={name: _ways(ways) for name, ways in state.on.items()},
-        after={text_of(each.duration): _ways(each.transitions) for each in state.after},
+        after={each.text: _ways(each.transitions) for each in state.after},
         cron={each.cron.text: _ways(each.transitions) for each in state.cron},
         timeout=_duration(state.timeout),
         on_timeout=_ways(state.on_timeout),

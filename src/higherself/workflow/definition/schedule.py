@@ -1,15 +1,16 @@
 """Cron schedules, and durations such as ``3d``. Pure; the time is handed in."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
 
 from higherself.kernel.durations import LONGEST, duration_of, text_of
-from higherself.workflow.errors import did_you_mean
+from higherself.kernel.jsonvalue import JsonValue
+from higherself.workflow.errors import ContextRejected, did_you_mean
 
-__all__ = ["LONGEST", "Cron", "cron_of", "duration_of", "text_of"]
+__all__ = ["LONGEST", "Cron", "cron_of", "duration_of", "instant_of", "text_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,28 @@ class Cron:
         out comes right after it, and nothing comes twice.
         """
         return next(CronSim(self.text, after.astimezone(zone))).astimezone(UTC)
+
+
+def instant_of(said: JsonValue, now: datetime, text: str) -> datetime:
+    """Return when ``said`` is: seconds or a duration from ``now``, or an instant; never before ``now``.
+
+    Raises
+        ContextRejected: it is nothing of that; ``text`` is where it comes from.
+    """
+    try:
+        if isinstance(said, int | float) and not isinstance(said, bool):
+            return now + max(timedelta(0), min(timedelta(seconds=said), LONGEST))
+        if isinstance(said, str) and said[:1].isdigit() and "T" not in said:
+            number = said.rstrip("smhdw")
+            return now if number.strip("0") == "" else now + duration_of(said)
+        if isinstance(said, str):
+            at = datetime.fromisoformat(said)
+            return max(now, at if at.tzinfo else at.replace(tzinfo=UTC))
+    except (ValueError, OverflowError) as error:
+        raise ContextRejected("", f"takes no wait {text!r} that is {said!r}: {error}") from None
+    raise ContextRejected(
+        "", f"takes no wait {text!r} that is {said!r}; give a duration such as 3d, or a time"
+    )
 
 
 def cron_of(text: str) -> Cron:

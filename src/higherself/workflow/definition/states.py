@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 from higherself.workflow.definition.model import (
@@ -19,6 +20,7 @@ from higherself.workflow.definition.model import (
     Transitions,
     Work,
 )
+from higherself.workflow.definition.nodes import Scalar
 from higherself.workflow.definition.parts import (
     activities,
     activity,
@@ -36,11 +38,15 @@ from higherself.workflow.definition.words import (
     event_of,
     guard,
     name_of,
+    template,
     text_template,
 )
 from higherself.workflow.errors import did_you_mean
 
 MOST_VISITS = 1_000_000
+ASSUMED_WAIT = timedelta(days=1)
+"""What a wait is taken to be that each instance reckons for itself, where there is none."""
+
 SHORT_BRANCH = ("run", "done")
 """The states of a branch that is written as one piece of work."""
 
@@ -176,6 +182,9 @@ def _after(spot: Spot, *, read: ReadWays) -> tuple[After, ...]:
     lengths = set()
 
     def one(key: str, inner: Spot) -> After:
+        if "{{" in key:
+            wait = template(Spot(Scalar(key, inner.place), inner.path, inner.notes))
+            return After(ASSUMED_WAIT, read(inner.moved(below(spot.path, key))), wait)
         length = duration_of(key)
         if length in lengths:
             raise ValueError(f"{key} is here already, in another unit; keep one of them")

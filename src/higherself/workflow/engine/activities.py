@@ -12,6 +12,7 @@ from higherself.kernel.ids import InstanceId
 from higherself.kernel.jsonvalue import JsonObject, JsonValue, NotJson, check_json
 from higherself.workflow.definition import AgentSelector
 from higherself.workflow.engine.errors import CannotRun
+from higherself.workflow.engine.outgoing import correlation_of
 from higherself.workflow.machine import (
     ActivityCompleted,
     ActivityFailed,
@@ -35,6 +36,7 @@ class ActivityCall:
     ``skill`` is what is run; or ``pattern``, with the ``tasks`` of the agents that collaborate.
     ``terms`` are what the definition says of the pattern beside that, and ``timeout`` how long it may
     take. ``secrets`` are the places in ``input`` of the texts in which ``{{ secrets.NAME }}`` is replaced.
+    ``correlation`` names the conversation that the instance belongs to.
     """
 
     key: str
@@ -51,6 +53,7 @@ class ActivityCall:
     terms: JsonObject = field(default_factory=dict)
     timeout: timedelta | None = None
     secrets: tuple[tuple[str | int, ...], ...] = ()
+    correlation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ def call_of(
         terms={} if isinstance(command, RunActivity) else command.terms,
         timeout=command.timeout,
         secrets=command.secrets if isinstance(command, RunActivity) else (),
+        correlation=correlation_of(snapshot),
     )
 
 

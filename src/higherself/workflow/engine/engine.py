@@ -5,7 +5,7 @@ its answer when it is durable. Workers do only what takes time.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -58,6 +58,9 @@ STARTS = 5
 
 EVERYTHING = Wanted()
 
+Prepare = Callable[[WorkflowDefinition, str, JsonObject], Awaitable[JsonObject]]
+"""Returns the context that an instance of a definition starts with, for a business."""
+
 
 class Engine:
     """Starts instances, moves them on, and shows them. Safe for concurrent use."""
@@ -72,6 +75,7 @@ class Engine:
     ) -> None:
         self._instances, self._definitions, self._entities = instances, definitions, entities
         self.stepper = stepper
+        self.prepare: Prepare | None = None
 
     # --- Definitions.
 
@@ -134,6 +138,11 @@ class Engine:
             InstanceNotFound: there is none of this identifier.
         """
         return await self.stepper.find(InstanceId(instance))
+
+    async def keyed(self, workflow: str, key: str, *, entity: str = "default") -> Instance | None:
+        """Return the instance that was started with ``key`` for a business, if there is one."""
+        found = await self._instances.find_by_key(entity, workflow, key)
+        return None if found is None else found.instance
 
     async def page(
         self,
@@ -221,11 +230,14 @@ class Engine:
                 if known is not None:
                     return known.instance
             await self._entities.remember(entity, again=attempt > 0)
+            given = context or {}
+            if self.prepare is not None:
+                given = await self.prepare(current.definition, entity, given)
             now = await self.stepper.now()
             fresh = new_instance(
                 current.definition, instance=InstanceId(new_id(now)), entity=entity, parent=parent
             )
-            step = self.stepper.advanced(current.definition, fresh, Started(context or {}), now)
+            step = self.stepper.advanced(current.definition, fresh, Started(given), now)
             write = Write(
                 definition=current.definition, digest=current.content_hash, before=0, step=step,
                 key=key,

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from higherself.db.notifications import RELAXED_POLL
 from higherself.kernel.jsonvalue import JsonValue
 from higherself.messaging.envelope import MessageId
-from higherself.messaging.model import identifier_of_key
+from higherself.messaging.model import LONGEST_NAME, identifier_of_key
 from higherself.workflow.engine.model import (
     ACTIVITIES,
     COLLABORATIONS,
@@ -176,6 +176,14 @@ def timer_message(snapshot: Snapshot, timer: str) -> MessageId:
     return identifier_of_key(snapshot.entity, SIGNALS, f"{snapshot.instance}/{timer}")
 
 
+def correlation_of(snapshot: Snapshot) -> str:
+    """Return the conversation that an instance is a part of: what its context names, or its own."""
+    said = snapshot.context.get("correlation")
+    if isinstance(said, str) and 0 < len(said) <= LONGEST_NAME and said.isprintable():
+        return said
+    return str(snapshot.instance)
+
+
 def _at(write: Write) -> datetime:
     return write.step.history[-1].at
 
@@ -288,7 +296,7 @@ def _message(
         "topic": topic,
         "source": f"workflow/{snapshot.workflow}",
         "type": type_,
-        "correlation_id": handled.correlation_id if handled else str(snapshot.instance),
+        "correlation_id": handled.correlation_id if handled else correlation_of(snapshot),
         "causation_id": str(handled.message) if handled else None,
         "due_at": due_at.isoformat() if due_at else None,
     }

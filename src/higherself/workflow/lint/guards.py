@@ -105,6 +105,7 @@ def unknown_fields(definition: WorkflowDefinition) -> Iterator[Finding]:
 
 
 def _read(definition: WorkflowDefinition) -> Iterator[tuple[str, Read]]:
+    yield from _waits(definition)
     for path, transitions in ways(definition):
         for index, transition in enumerate(transitions):
             at = below(path, index)
@@ -114,6 +115,15 @@ def _read(definition: WorkflowDefinition) -> Iterator[tuple[str, Read]]:
                 if not isinstance(value, Constant):
                     said = below(f"{at}.set", ".".join(to))
                     yield from ((said, read) for read in value.reads)
+
+
+def _waits(definition: WorkflowDefinition) -> Iterator[tuple[str, Read]]:
+    for machine in machines(definition):
+        for state in machine.states.values():
+            for after in state.after:
+                if after.wait is not None:
+                    at = f"{machine.path_of(state.name)}.{after.path}"
+                    yield from ((at, each.read) for each in after.wait.reads)
 
 
 def _written(definition: WorkflowDefinition) -> Iterator[tuple[str, ...]]:

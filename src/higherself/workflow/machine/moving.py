@@ -6,11 +6,20 @@ activities of the transition. `settle` has every region go on until it waits.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 from higherself.kernel.errors import Rejected
 from higherself.kernel.jsonvalue import JsonObject
-from higherself.workflow.definition.model import Activity, Parallel, State, Transitions, state_path
+from higherself.workflow.definition.model import (
+    Activity,
+    After,
+    Parallel,
+    State,
+    Transitions,
+    state_path,
+)
+from higherself.workflow.definition.schedule import instant_of
 from higherself.workflow.machine.asking import UNDO, ask_for_work, ask_next
 from higherself.workflow.machine.commands import CancelTimer, NotifyParent
 from higherself.workflow.machine.snapshot import Failure, Pending, Phase, Position
@@ -204,15 +213,31 @@ def enter(
     turn.positions[region] = Position(
         name, turn.sequence, turn.now, "entering", event=event, agenda=entry
     )
-    _set_timers(turn, region, state)
+    try:
+        _set_timers(turn, region, state)
+    except Rejected as error:
+        fault(turn, region, "InputFailed", str(error), again=True)
+        return
     if state.max_visits is not None and (visits := turn.visits[path]) > state.max_visits:
         said = f"{path} was entered {visits} times, and max_visits is {state.max_visits}"
         fault(turn, region, "TooManyVisits", said, again=True)
 
 
+def due(turn: Turn, region: str, after: After) -> datetime:
+    """Return when it happens: after its duration, or when its template says.
+
+    Raises
+        Rejected: the template fails, or says neither a duration nor a time.
+    """
+    if after.wait is None:
+        return turn.now + after.duration
+    said = after.wait.render(turn.scope(turn.positions[region].event), turn.now)
+    return instant_of(said, turn.now, after.text)
+
+
 def _set_timers(turn: Turn, region: str, state: State) -> None:
-    for after in state.after:
-        turn.set_timer(region, after.path, turn.now + after.duration)
+    for path, due_at in [(each.path, due(turn, region, each)) for each in state.after]:
+        turn.set_timer(region, path, due_at)
     for scheduled in state.cron:
         due_at = scheduled.cron.next(turn.now, turn.definition.timezone)
         turn.set_timer(region, scheduled.path, due_at)

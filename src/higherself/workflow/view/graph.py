@@ -165,7 +165,7 @@ def ways_of(state: State) -> Iterator[tuple[str, Way]]:
     for name, transitions in state.on.items():
         yield from _each(transitions, "event", name)
     for after in state.after:
-        yield from _each(after.transitions, "timer", f"after {text_of(after.duration)}")
+        yield from _each(after.transitions, "timer", f"after {after.text}")
     for scheduled in state.cron:
         yield from _each(scheduled.transitions, "timer", f"cron {scheduled.cron.text}")
     if isinstance(state.work, Approval):

@@ -250,7 +250,7 @@ def library(story: Story) -> Library:
     """Return what keeps the library."""
     workspace = story.workspace
     made = NotionDefinitions(
-        story.bench.engine, Records(workspace), story.notion.api, story.notion.writes,
+        story.bench.engine, Records(workspace.declaration, workspace.database, workspace.clock), story.notion.api, story.notion.writes,
         story.databases, story.database, SYSTEM_CLOCK,
     )  # fmt: skip
     return Library(

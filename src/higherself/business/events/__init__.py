@@ -1,0 +1,1 @@
+"""Events of the businesses: who comes, and what is taken when. Pure."""

@@ -1,0 +1,1 @@
+"""Publishing: a text in the form that each platform takes. Pure."""

@@ -1,0 +1,1 @@
+"""Requests for help: how severe, about what, and what must go to a person."""

@@ -1,0 +1,1 @@
+"""End-to-end flows: what a business does in a day, over real parts, with a picture of how it went."""

@@ -1,0 +1,1 @@
+"""What other systems announce to us: checked by their own signatures, stored once, read, put in order."""

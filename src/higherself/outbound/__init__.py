@@ -1,0 +1,1 @@
+"""Messages out: letters, notices to channels, webhooks, texts and files, each sent once and kept."""

@@ -1,0 +1,1 @@
+"""What other systems announce becomes what happened to a business."""
