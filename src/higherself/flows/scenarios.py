@@ -173,8 +173,10 @@ async def published(stage: Stage, found: Mapping[str, Any]) -> None:
         states = {name: each["status"] for name, each in found["deliveries"].items()}
         expect(states, {"wordpress": "sent", "beehiiv": "sent"}, "the platforms")
     async with stage.step("The hub knows what was published"):
-        answer = await stage.hs.knowledge.search(found["title"], entity=BUSINESS, limit=5)
-        require(any("See you on Sunday" in each.chunk.text for each in answer.hits), "the text as it was approved")  # fmt: skip
+        query = f"{found['title']}: see you on Sunday"
+        answer = await stage.hs.knowledge.search(query, entity=BUSINESS, limit=10)
+        said = [each.chunk.text for each in answer.hits if each.document.title == found["title"]]
+        require(any("See you on Sunday" in each for each in said), "the text as it was approved")
 
 
 async def content(stage: Stage) -> None:
